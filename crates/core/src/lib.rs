@@ -1,0 +1,26 @@
+//! Words that every part of skybru shares.
+//!
+//! This crate does no I/O, has no async and reads no clock: whoever needs the time or randomness takes a
+//! [`Clock`](ctx::Clock) or a [`Randomness`](ctx::Randomness) as an argument. Text becomes one of these types once, at the
+//! edge; inside, no bare string carries meaning.
+//!
+//! * [`org`]: Norwegian organisation numbers and their ISO 6523 form, `0192:NNNNNNNNN`
+//! * [`scope`]: scopes, prefixes and sets of scopes
+//! * [`issuer`]: the exact URL of an issuer
+//! * [`id`]: identifiers that cannot be swapped
+//! * [`ctx`]: clock and randomness as arguments
+//! * [`secret`]: text that cannot be printed or compared by accident
+
+pub mod ctx;
+pub mod id;
+pub mod issuer;
+pub mod org;
+pub mod scope;
+pub mod secret;
+
+pub use ctx::{Clock, Ctx, Randomness};
+pub use id::{ClientId, KeyId};
+pub use issuer::IssuerUrl;
+pub use org::{OrgId, OrgNumber};
+pub use scope::{Prefix, ScopeName, ScopeSet};
+pub use secret::Secret;
