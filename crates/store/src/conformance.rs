@@ -1,0 +1,162 @@
+//! What every backend must do. A backend's tests call these functions with an empty store.
+//!
+//! They are part of the library, not of one backend's tests, so that a backend elsewhere can be held to the same.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use skybru_core::{OrgNumber, ScopeName};
+use skybru_protocol::assertion::Fingerprint;
+use skybru_protocol::jose::Jwk;
+
+use crate::registry::{AccessState, Client, ClientKey, IntegrationType, Organisation, Scope, ScopeAccess, Visibility};
+use crate::{AssertionLog, Change, LiveRegistry, RegistryStore};
+
+const NOW: Timestamp = Timestamp::constant(1_700_000_000, 123_000_000);
+
+fn org(number: &str) -> OrgNumber {
+    number.parse().expect("a fixture")
+}
+
+fn organisation(number: &str, prefixes: &[&str]) -> Organisation {
+    Organisation {
+        number: org(number),
+        name: "Prøve & søn \"AS\"".to_owned(),
+        prefixes: prefixes.iter().map(|p| p.parse().expect("a fixture")).collect(),
+        created: NOW,
+        last_updated: NOW,
+    }
+}
+
+fn scope(name: &str, owner: &str) -> Scope {
+    Scope {
+        name: name.parse().expect("a fixture"),
+        owner_orgno: org(owner),
+        description: "d".to_owned(),
+        long_description: None,
+        visibility: Visibility::Private,
+        accessible_for_all: false,
+        allowed_integration_types: vec![IntegrationType::Maskinporten],
+        at_max_age: 30,
+        delegation_source: None,
+        active: true,
+        created: NOW,
+        last_updated: NOW,
+    }
+}
+
+fn access(state: AccessState) -> ScopeAccess {
+    let scope: ScopeName = "entur:a/b.read".parse().expect("a fixture");
+    ScopeAccess { scope, consumer_orgno: org("889640782"), state, created: NOW, last_updated: NOW }
+}
+
+fn client(id: &str) -> Client {
+    Client {
+        client_id: id.parse().expect("a fixture"),
+        client_name: "n".to_owned(),
+        description: "cluster:ns:app".to_owned(),
+        client_orgno: org("889640782"),
+        supplier_orgno: None,
+        integration_type: IntegrationType::Maskinporten,
+        application_type: "web".to_owned(),
+        token_endpoint_auth_method: "private_key_jwt".to_owned(),
+        grant_types: vec!["urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()],
+        scopes: vec!["entur:a/b.read".parse().expect("a fixture")],
+        access_token_lifetime: 0,
+        client_uri: None,
+        active: true,
+        created: NOW,
+        last_updated: NOW,
+    }
+}
+
+fn key(kid: &str) -> ClientKey {
+    // Any odd number of 2048 bits will do: nothing is signed with it.
+    let modulus = [0xC5; 256];
+    ClientKey {
+        kid: kid.parse().expect("a fixture"),
+        jwk: Jwk::rsa(kid, "RS256", &modulus, &[1, 0, 1]),
+        created: NOW,
+        expires: NOW,
+    }
+}
+
+/// What is committed is there after a restart, whole or not at all.
+///
+/// # Panics
+/// When the backend does not conform.
+pub async fn registry(store: Arc<dyn RegistryStore>) {
+    let load = || async { store.load().await.expect("load") };
+    assert_eq!(load().await.organisations().count(), 0, "the suite starts with an empty store");
+
+    let fill = [
+        Change::PutOrganisation(organisation("991825827", &["entur", "difi"])),
+        Change::PutScope(scope("entur:a/b.read", "991825827")),
+        Change::PutAccess(access(AccessState::Approved)),
+        Change::PutClient(client("client-1")),
+        Change::PutKeys { client: "client-1".parse().expect("a fixture"), keys: vec![key("b"), key("a")] },
+    ];
+    store.commit(&fill).await.expect("commit");
+    let registry = load().await;
+    assert_eq!(registry.organisation(org("991825827")), Some(&organisation("991825827", &["entur", "difi"])));
+    assert_eq!(
+        registry.scope(&access(AccessState::Approved).scope).map(AsRef::as_ref),
+        Some(&scope("entur:a/b.read", "991825827"))
+    );
+    assert_eq!(registry.accesses().collect::<Vec<_>>(), [&access(AccessState::Approved)]);
+    let known = registry.client(&client("client-1").client_id).expect("the client");
+    assert_eq!(*known.client, client("client-1"));
+    assert_eq!(known.keys.iter().map(|k| k.key.clone()).collect::<Vec<_>>(), [key("b"), key("a")], "in the order posted");
+
+    let replace = [
+        Change::PutOrganisation(organisation("991825827", &["entur"])),
+        Change::PutAccess(access(AccessState::Denied)),
+        Change::PutClient(Client { active: false, ..client("client-1") }),
+        Change::PutKeys { client: "client-1".parse().expect("a fixture"), keys: vec![key("c")] },
+    ];
+    store.commit(&replace).await.expect("commit");
+    let registry = load().await;
+    assert_eq!(registry.organisation(org("991825827")).map(|o| o.prefixes.len()), Some(1));
+    assert_eq!(registry.prefix_owner(&"difi".parse().expect("a fixture")), None, "a prefix that was given up is free");
+    assert_eq!(registry.accesses().map(|a| a.state).collect::<Vec<_>>(), [AccessState::Denied]);
+    let known = registry.client(&client("client-1").client_id).expect("the client");
+    assert!(!known.client.active);
+    assert_eq!(known.keys.iter().map(|k| k.key.kid.to_string()).collect::<Vec<_>>(), ["c"]);
+
+    let half = [Change::PutClient(client("client-2")), Change::PutScope(scope("x:y", "974761076"))];
+    assert!(store.commit(&half).await.is_err(), "the scope's owner is not registered");
+    assert!(load().await.client(&client("client-2").client_id).is_none(), "all or nothing");
+
+    let live = LiveRegistry::load(store.clone()).await.expect("load");
+    live.change(|_| Ok::<_, ()>((vec![Change::PutClient(client("client-3"))], ()))).await.expect("change");
+    assert!(live.read(|registry| registry.client(&client("client-3").client_id).is_some()));
+    assert!(load().await.client(&client("client-3").client_id).is_some(), "a live change is stored");
+}
+
+/// An assertion is recorded once, whoever asks at the same time.
+///
+/// # Panics
+/// When the backend does not conform.
+pub async fn assertion_log(log: Arc<dyn AssertionLog>) {
+    let late = i64::from(u32::MAX);
+    let first = Fingerprint([1; 32]);
+    assert!(log.record_once(first, late).await.expect("record"), "the first time");
+    assert!(!log.record_once(first, late).await.expect("record"), "the second time");
+    assert!(log.record_once(Fingerprint([2; 32]), late).await.expect("record"), "another one");
+
+    log.forget(first).await.expect("forget");
+    assert!(log.record_once(first, late).await.expect("record"), "after it was taken back");
+    log.forget(Fingerprint([9; 32])).await.expect("forgetting what is not there is fine");
+
+    let calls: Vec<_> = (0..200_u8)
+        .map(|n| {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move { log.record_once(Fingerprint([100 + n % 10; 32]), late).await.expect("record") })
+        })
+        .collect();
+    let mut firsts = 0;
+    for call in calls {
+        firsts += usize::from(call.await.expect("no panic"));
+    }
+    assert_eq!(firsts, 10, "ten assertions, twenty callers each, one first each");
+}
