@@ -1,1 +1,23 @@
-//! placeholder
+//! The authorization server.
+//!
+//! * [`Issuer`] answers token requests; its rules are in [`grant`], its refusals in [`refusal`]
+//! * [`profile`] tells Maskinporten from Skyporten: metadata and subject
+//! * [`keys`] holds what signs
+//! * [`selfservice`] is the API with which organisations register scopes, accesses, clients and keys
+//! * [`http`] puts all of it on the wire; nothing else here knows HTTP
+//!
+//! How the national services behave is told in the documentation of Digdir; where that is silent, known clients decide, and the
+//! comment says so.
+
+pub mod grant;
+pub mod http;
+mod issuer;
+pub mod keys;
+pub mod profile;
+pub mod refusal;
+pub mod selfservice;
+
+pub use issuer::{Issuer, IssuerSettings};
+pub use keys::KeyRing;
+pub use profile::Profile;
+pub use refusal::GrantError;

@@ -233,9 +233,9 @@ impl VerifiedAssertion {
 
     /// The last step. `recorded` is the answer of the log of used assertions: whether this call was the first to record it.
     ///
-    /// Returns the assertion back when it was used before.
-    pub fn into_unused(self, recorded: bool) -> Result<UnusedAssertion, Self> {
-        if recorded { Ok(UnusedAssertion(self)) } else { Err(self) }
+    /// `None` when it was used before.
+    pub fn into_unused(self, recorded: bool) -> Option<UnusedAssertion> {
+        recorded.then_some(UnusedAssertion(self))
     }
 }
 
@@ -443,7 +443,7 @@ mod tests {
 
     #[test]
     fn only_a_first_use_becomes_usable() {
-        assert!(verify(|_| ()).unwrap().into_unused(true).is_ok());
-        assert!(verify(|_| ()).unwrap().into_unused(false).is_err());
+        assert!(verify(|_| ()).unwrap().into_unused(true).is_some());
+        assert!(verify(|_| ()).unwrap().into_unused(false).is_none());
     }
 }

@@ -1,0 +1,78 @@
+//! One issuer: a URL, a profile, keys, and the registry that it shares with others.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use skybru_core::{Ctx, IssuerUrl};
+use skybru_protocol::assertion::TimeRules;
+use skybru_protocol::jose::JwkSet;
+use skybru_protocol::metadata::DiscoveryDocument;
+use skybru_store::{AssertionLog, LiveRegistry};
+
+use crate::keys::KeyRing;
+use crate::profile::Profile;
+
+/// What an issuer is told at start.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// The `iss` of every token, exactly as verifiers will compare it.
+    pub url: IssuerUrl,
+    /// Which national service it behaves like.
+    pub profile: Profile,
+    /// Seconds that a token lives when neither client nor scope says otherwise. Maskinporten's is 120.
+    pub token_lifetime_seconds: u32,
+    /// How strictly an assertion's times are taken.
+    pub time_rules: TimeRules,
+}
+
+/// Answers token requests. Cheap to share: everything inside is behind an `Arc` or a lock held briefly.
+pub struct Issuer {
+    pub(crate) settings: IssuerSettings,
+    pub(crate) registry: Arc<LiveRegistry>,
+    pub(crate) log: Arc<dyn AssertionLog>,
+    pub(crate) ctx: Ctx,
+    keys: RwLock<Arc<KeyRing>>,
+}
+
+impl Issuer {
+    /// An issuer over a registry and a log of used assertions, both of which may serve other issuers too: an assertion is addressed to
+    /// one issuer, so one log can hold them all.
+    pub fn new(
+        settings: IssuerSettings,
+        keys: KeyRing,
+        registry: Arc<LiveRegistry>,
+        log: Arc<dyn AssertionLog>,
+        ctx: Ctx,
+    ) -> Self {
+        Self { settings, registry, log, ctx, keys: RwLock::new(Arc::new(keys)) }
+    }
+
+    /// The `iss` of its tokens.
+    pub fn url(&self) -> &IssuerUrl {
+        &self.settings.url
+    }
+
+    /// Its profile.
+    pub fn profile(&self) -> Profile {
+        self.settings.profile
+    }
+
+    /// The discovery document.
+    pub fn metadata(&self) -> DiscoveryDocument {
+        self.settings.profile.metadata(&self.settings.url)
+    }
+
+    /// The key set as published now.
+    pub fn key_set(&self) -> JwkSet {
+        self.keys().published().clone()
+    }
+
+    /// The keys in use now.
+    pub fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs and publishes with other keys from now on.
+    pub fn replace_keys(&self, keys: KeyRing) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+}

@@ -1,0 +1,253 @@
+//! Why a token request is refused: one variant a reason, with Maskinporten's code and words.
+//!
+//! The texts are those that the live service has been seen to send; a known client matches two of them by substring.
+
+use skybru_core::scope::ScopeError;
+use skybru_core::{KeyId, OrgNumber, ScopeName};
+use skybru_protocol::assertion::AssertionError;
+use skybru_protocol::jose::SigningKeyError;
+use skybru_protocol::oauth::{ErrorBody, OAuthCode, TokenFormError, description};
+use skybru_store::StoreError;
+
+/// A refusal, or a fault of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// `grant_type` is another one.
+    #[error("Unsupported grant type")]
+    UnsupportedGrantType,
+    /// A parameter is absent.
+    #[error("Missing parameter: {0}")]
+    MissingParameter(&'static str),
+    /// The form cannot be read.
+    #[error(transparent)]
+    Form(#[from] TokenFormError),
+    /// The body is too large, or not a form.
+    #[error("{0}")]
+    Body(&'static str),
+    /// The assertion does not hold.
+    #[error("{}", assertion_text(.0))]
+    Assertion(#[from] AssertionError),
+    /// A claim has a value that means nothing here.
+    #[error("Invalid assertion. Invalid parameter value.")]
+    Claim {
+        /// Which claim.
+        name: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// No such client, or deactivated.
+    #[error("Invalid assertion. Client authentication failed. Client not found.")]
+    ClientNotFound,
+    /// The client has keys, and the assertion names none.
+    #[error(
+        "Invalid assertion. Client authentication failed. Invalid JWT. The client requires pre-registered jwk and no key identifier (kid) provided"
+    )]
+    KeyNotNamed,
+    /// The client has no key of this name.
+    #[error("Invalid assertion. Client authentication failed. Unknown key identifier (kid) for client.")]
+    KeyUnknown,
+    /// The key is older than a year.
+    #[error("Invalid assertion. Client authentication failed. Expired key.")]
+    KeyExpired(KeyId),
+    /// `x5c` is not an array of strings.
+    #[error("Invalid assertion. Client authentication failed. Invalid JWT header x5c.")]
+    CertificateHeader,
+    /// No trusted certificate, and no registered key either.
+    #[error("Invalid assertion. Client authentication failed. The JWT is signed with an invalid certificate.")]
+    CertificateUntrusted,
+    /// Used before.
+    #[error("Validation of JWT Bearer grant failed. Grant is used before.")]
+    Replayed,
+    /// The scope claim cannot be read.
+    #[error("Invalid assertion. Invalid parameter value.")]
+    ScopeSyntax(#[from] ScopeError),
+    /// Scopes that the client may not ask for.
+    #[error("Token request contains invalid scopes for client, {}", join(.0))]
+    ScopeNotOnClient(Vec<ScopeName>),
+    /// The scope is not for Maskinporten clients.
+    #[error("Token request contains scopes not allowed for maskinporten")]
+    ScopeNotForMaskinporten(ScopeName),
+    /// `consumer_org` names the client itself, or the scope cannot be delegated.
+    #[error("Validation of JWT claim failed: The combination consumer_org in claim and delegation scope on client is invalid")]
+    ConsumerOrgClaim,
+    /// No access.
+    #[error("Consumer has not been granted access to the scope {0}.")]
+    NoAccess(ScopeName),
+    /// No delegation.
+    #[error("Consumer {consumer} has not delegated access to the scope {scope} to supplier {supplier}.")]
+    NoDelegation {
+        /// Who would have to delegate.
+        consumer: OrgNumber,
+        /// What.
+        scope: ScopeName,
+        /// To whom.
+        supplier: OrgNumber,
+    },
+    /// A type of authorization details that nobody registered.
+    #[error("Unknown authorization details type")]
+    DetailsType,
+    /// Authorization details that are no array of objects.
+    #[error("Invalid authorization details values")]
+    DetailsValues,
+    /// The log of used assertions cannot answer, so nothing is allowed.
+    #[error("the log of used assertions failed")]
+    Store(#[from] StoreError),
+    /// Signing failed.
+    #[error("signing failed")]
+    Signing(#[from] SigningKeyError),
+}
+
+const AUTHENTICATION: &str = "Invalid assertion. Client authentication failed.";
+
+fn assertion_text(error: &AssertionError) -> String {
+    let reason = match error {
+        AssertionError::Malformed(_) | AssertionError::Lifetime(_) => {
+            return "Invalid assertion. Invalid parameter value.".to_owned();
+        }
+        AssertionError::Audience { .. } => "Invalid JWT claim aud.",
+        AssertionError::Algorithm(_) | AssertionError::Signature => "Invalid JWT signature.",
+        AssertionError::Expired { .. } | AssertionError::Old { .. } => "JWT is expired.",
+        AssertionError::Future { .. } => "Issue time is after now.",
+    };
+    format!("{AUTHENTICATION} {reason}")
+}
+
+fn join(scopes: &[ScopeName]) -> String {
+    scopes.iter().map(ScopeName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl GrantError {
+    /// The word in `error`, which also decides the status.
+    pub fn code(&self) -> OAuthCode {
+        match self {
+            Self::UnsupportedGrantType => OAuthCode::UnsupportedGrantType,
+            Self::MissingParameter(_)
+            | Self::Form(_)
+            | Self::Body(_)
+            | Self::Assertion(AssertionError::Malformed(_) | AssertionError::Lifetime(_))
+            | Self::Claim { .. }
+            | Self::ScopeSyntax(_)
+            | Self::ConsumerOrgClaim
+            | Self::DetailsType
+            | Self::DetailsValues => OAuthCode::InvalidRequest,
+            Self::Assertion(_)
+            | Self::ClientNotFound
+            | Self::KeyNotNamed
+            | Self::KeyUnknown
+            | Self::KeyExpired(_)
+            | Self::CertificateHeader
+            | Self::CertificateUntrusted
+            | Self::Replayed => OAuthCode::InvalidGrant,
+            Self::ScopeNotOnClient(_) | Self::ScopeNotForMaskinporten(_) => OAuthCode::InvalidScope,
+            Self::NoAccess(_) | Self::NoDelegation { .. } => OAuthCode::Forbidden,
+            Self::Store(_) => OAuthCode::TemporarilyUnavailable,
+            Self::Signing(_) => OAuthCode::ServerError,
+        }
+    }
+
+    /// Maskinporten's own code, where it has one.
+    pub fn mp_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Assertion(error) => match error {
+                AssertionError::Malformed(_) | AssertionError::Lifetime(_) => Some("MP-011"),
+                AssertionError::Audience { .. } => Some("MP-110"),
+                AssertionError::Algorithm(_) | AssertionError::Signature => Some("MP-124"),
+                AssertionError::Expired { .. } | AssertionError::Old { .. } => Some("MP-130"),
+                AssertionError::Future { .. } => None,
+            },
+            Self::Claim { .. } | Self::ScopeSyntax(_) => Some("MP-011"),
+            Self::Replayed => Some("MP-012"),
+            Self::ClientNotFound => Some("MP-100"),
+            Self::KeyNotNamed | Self::KeyUnknown | Self::CertificateUntrusted => Some("MP-120"),
+            Self::KeyExpired(_) => Some("MP-121"),
+            Self::CertificateHeader => Some("MP-123"),
+            Self::ScopeNotOnClient(_) => Some("MP-200"),
+            Self::ScopeNotForMaskinporten(_) => Some("MP-201"),
+            Self::NoAccess(_) => Some("MP-250"),
+            Self::NoDelegation { .. } => Some("MP-251"),
+            Self::DetailsType => Some("MP-301"),
+            Self::DetailsValues => Some("MP-303"),
+            Self::UnsupportedGrantType
+            | Self::MissingParameter(_)
+            | Self::Form(_)
+            | Self::Body(_)
+            | Self::ConsumerOrgClaim
+            | Self::Store(_)
+            | Self::Signing(_) => None,
+        }
+    }
+
+    /// Whether the fault is ours, so that the caller learns nothing of its cause.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Signing(_))
+    }
+
+    /// The body on the wire. `issuer` and `trace_id` go into it as Maskinporten does it.
+    pub fn body(&self, issuer: &skybru_core::IssuerUrl, trace_id: &str) -> ErrorBody {
+        let text = if self.is_fault() { "The request could not be completed.".to_owned() } else { self.to_string() };
+        ErrorBody {
+            error: self.code().as_str().to_owned(),
+            error_description: Some(format!("{} (trace_id: {trace_id})", description(&text))),
+            error_uri: self.mp_code().map(|code| issuer.endpoint(&format!("errors/{code}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    /// Every reason with its status, code and text: the table that reviewers read.
+    #[test]
+    fn every_refusal_has_its_code_and_words() {
+        let scope: ScopeName = "entur:skyporten.demo".parse().unwrap();
+        let org: OrgNumber = "991825827".parse().unwrap();
+        let all = [
+            GrantError::UnsupportedGrantType,
+            GrantError::MissingParameter("assertion"),
+            GrantError::Form(TokenFormError::Repeated("assertion")),
+            GrantError::Body("The body is too large"),
+            GrantError::Assertion(AssertionError::Malformed("…".into())),
+            GrantError::Assertion(AssertionError::Audience { expected: String::new(), found: vec![] }),
+            GrantError::Assertion(AssertionError::Algorithm("none".into())),
+            GrantError::Assertion(AssertionError::Signature),
+            GrantError::Assertion(AssertionError::Expired { exp: 0, ago: 1 }),
+            GrantError::Assertion(AssertionError::Future { ahead: 11 }),
+            GrantError::Assertion(AssertionError::Old { ago: 200, allowed: 120 }),
+            GrantError::Assertion(AssertionError::Lifetime(180)),
+            GrantError::Claim { name: "pid", expected: "11 digits" },
+            GrantError::ClientNotFound,
+            GrantError::KeyNotNamed,
+            GrantError::KeyUnknown,
+            GrantError::KeyExpired("k".parse().unwrap()),
+            GrantError::CertificateHeader,
+            GrantError::CertificateUntrusted,
+            GrantError::Replayed,
+            GrantError::ScopeSyntax(ScopeError::Empty),
+            GrantError::ScopeNotOnClient(vec![scope.clone(), "a:b".parse().unwrap()]),
+            GrantError::ScopeNotForMaskinporten(scope.clone()),
+            GrantError::ConsumerOrgClaim,
+            GrantError::NoAccess(scope.clone()),
+            GrantError::NoDelegation { consumer: org, scope, supplier: org },
+            GrantError::DetailsType,
+            GrantError::DetailsValues,
+            GrantError::Store(StoreError::Closed),
+            GrantError::Signing(SigningKeyError::Library),
+        ];
+        let mut table = String::new();
+        for refusal in all {
+            let body = refusal.body(&"https://test.maskinporten.no/".parse().unwrap(), "0");
+            let text = body.error_description.unwrap_or_default().replace(" (trace_id: 0)", "");
+            let code = refusal.mp_code().unwrap_or("-");
+            writeln!(table, "{} {:<24} {code:<7} {text}", refusal.code().status(), body.error).unwrap();
+        }
+        insta::assert_snapshot!("refusals", table);
+    }
+
+    #[test]
+    fn a_fault_tells_the_caller_nothing() {
+        let body = GrantError::Store(StoreError::Closed).body(&"https://a.no".parse().unwrap(), "t");
+        assert_eq!(body.error_description.as_deref(), Some("The request could not be completed. (trace_id: t)"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Who has access to a scope: given and withdrawn by the scope's owner.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use skybru_core::OrgNumber;
+use skybru_store::registry::{AccessState, ScopeAccess};
+use skybru_store::{Change, Registry};
+
+use super::scopes::own_scope;
+use super::{ApiError, Caller, Right, SelfService};
+
+/// An access as it goes out. Dates are RFC 3339: one client stops at any other.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccessView {
+    scope: String,
+    state: AccessState,
+    consumer_orgno: OrgNumber,
+    consumer_organization_name: Option<String>,
+    owner_orgno: Option<OrgNumber>,
+    owner_organization_name: Option<String>,
+    created: Timestamp,
+    last_updated: Timestamp,
+}
+
+impl AccessView {
+    fn new(registry: &Registry, access: &ScopeAccess) -> Self {
+        let name = |org: OrgNumber| registry.organisation(org).map(|organisation| organisation.name.clone());
+        let owner = registry.scope(&access.scope).map(|scope| scope.owner_orgno);
+        Self {
+            scope: access.scope.to_string(),
+            state: access.state,
+            consumer_orgno: access.consumer_orgno,
+            consumer_organization_name: name(access.consumer_orgno),
+            owner_orgno: owner,
+            owner_organization_name: owner.and_then(name),
+            created: access.created,
+            last_updated: access.last_updated,
+        }
+    }
+}
+
+impl SelfService {
+    /// Accesses to the caller's own scopes: to one scope, of one organisation, or all. Denied ones only when asked for.
+    pub fn accesses(
+        &self,
+        caller: &Caller,
+        scope: Option<&str>,
+        consumer: Option<&str>,
+        inactive_too: bool,
+    ) -> Result<Vec<AccessView>, ApiError> {
+        caller.must(Right::ReadScopes)?;
+        let consumer = consumer.map(parse_org).transpose()?;
+        self.registry.read(|registry| {
+            if let Some(scope) = scope {
+                own_scope(registry, caller, scope)?;
+            }
+            let own =
+                |access: &&ScopeAccess| registry.scope(&access.scope).is_some_and(|scope| scope.owner_orgno == caller.org());
+            let asked = |access: &&ScopeAccess| {
+                scope.is_none_or(|name| access.scope.as_str() == name)
+                    && consumer.is_none_or(|org| access.consumer_orgno == org)
+                    && (inactive_too || access.state != AccessState::Denied)
+            };
+            Ok(registry.accesses().filter(own).filter(asked).map(|access| AccessView::new(registry, access)).collect())
+        })
+    }
+
+    /// What others have granted to the caller.
+    pub fn granted(&self, caller: &Caller) -> Result<Vec<AccessView>, ApiError> {
+        caller.must(Right::ReadGranted)?;
+        let mine = |access: &&ScopeAccess| access.consumer_orgno == caller.org() && access.state != AccessState::Denied;
+        Ok(self
+            .registry
+            .read(|registry| registry.accesses().filter(mine).map(|access| AccessView::new(registry, access)).collect()))
+    }
+
+    /// Grants (`APPROVED`) or withdraws (`DENIED`) an organisation's access to one of the caller's scopes. Repeating it changes nothing.
+    pub async fn set_access(
+        &self,
+        caller: &Caller,
+        scope: &str,
+        consumer: &str,
+        state: AccessState,
+    ) -> Result<AccessView, ApiError> {
+        caller.must(Right::WriteScopes)?;
+        let consumer_orgno = parse_org(consumer)?;
+        let now = self.ctx.clock.now();
+        self.change(|registry| {
+            let scope = own_scope(registry, caller, scope)?.name.clone();
+            let known = registry.access(&scope, consumer_orgno);
+            if known.is_none() && state == AccessState::Denied {
+                return Err(ApiError::NotFound(format!("organisation {consumer_orgno} has no access to {scope}")));
+            }
+            let created = known.map_or(now, |access| access.created);
+            let last_updated = known.filter(|access| access.state == state).map_or(now, |access| access.last_updated);
+            let access = ScopeAccess { scope, consumer_orgno, state, created, last_updated };
+            let view = AccessView::new(registry, &access);
+            Ok((vec![Change::PutAccess(access)], view))
+        })
+        .await
+    }
+}
+
+/// Exactly 400 for a wrong number: digdirator turns that, and nothing else, into a condition on its resource.
+fn parse_org(text: &str) -> Result<OrgNumber, ApiError> {
+    text.parse().map_err(|e: skybru_core::org::OrgNumberError| ApiError::field("ScopeAccess", "consumer_orgno", e.to_string()))
+}

@@ -1,0 +1,123 @@
+//! Public keys of clients.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use skybru_core::KeyId;
+use skybru_protocol::jose::{Algorithm, Jwk, VerifyingKey};
+use skybru_store::Change;
+use skybru_store::registry::ClientKey;
+
+use super::clients::own_client;
+use super::{ApiError, Caller, Right, SelfService};
+
+/// Keys as they come in: they replace all that the client had.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeySetInput {
+    /// One to five.
+    pub keys: Vec<Jwk>,
+}
+
+/// A key as it goes out. Without `exp` digdirator would post it again and again.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyView {
+    #[serde(flatten)]
+    jwk: Jwk,
+    exp: i64,
+}
+
+/// A client's keys as they go out.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeySetView {
+    keys: Vec<KeyView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated: Option<Timestamp>,
+}
+
+/// A key lives a year from when it was posted; posting it again renews it.
+const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// The most keys of one client.
+const MAX_KEYS: usize = 5;
+
+impl KeySetView {
+    fn new<'a>(keys: impl Iterator<Item = &'a ClientKey> + Clone) -> Self {
+        Self {
+            created: keys.clone().map(|key| key.created).min(),
+            last_updated: keys.clone().map(|key| key.created).max(),
+            keys: keys.map(|key| KeyView { jwk: key.jwk.clone(), exp: key.expires.as_second() }).collect(),
+        }
+    }
+}
+
+impl SelfService {
+    /// A client's keys; an empty set when it has none.
+    pub fn keys(&self, caller: &Caller, client: &str) -> Result<KeySetView, ApiError> {
+        caller.must(Right::ReadClients)?;
+        self.registry.read(|registry| {
+            let id = &own_client(registry, caller, client, false)?.client_id;
+            let keys = registry.client(id).map(|known| known.keys.iter()).unwrap_or_default();
+            Ok(KeySetView::new(keys.map(|known| &known.key)))
+        })
+    }
+
+    /// Replaces a client's keys. Each lives a year from now.
+    pub async fn put_keys(&self, caller: &Caller, client: &str, input: KeySetInput) -> Result<KeySetView, ApiError> {
+        caller.must(Right::WriteClients)?;
+        let now = self.ctx.clock.now();
+        let keys = check(&input.keys, now)?;
+        self.change(|registry| {
+            let client = own_client(registry, caller, client, false)?.client_id.clone();
+            let view = KeySetView::new(keys.iter());
+            Ok((vec![Change::PutKeys { client, keys }], view))
+        })
+        .await
+    }
+
+    /// Takes all keys away.
+    pub async fn delete_keys(&self, caller: &Caller, client: &str) -> Result<(), ApiError> {
+        caller.must(Right::WriteClients)?;
+        self.change(|registry| {
+            let client = own_client(registry, caller, client, false)?.client_id.clone();
+            Ok((vec![Change::PutKeys { client, keys: Vec::new() }], ()))
+        })
+        .await
+    }
+}
+
+fn check(keys: &[Jwk], now: Timestamp) -> Result<Vec<ClientKey>, ApiError> {
+    let wrong = |message: String| ApiError::field("JwksRequest", "keys", message);
+    if keys.is_empty() || keys.len() > MAX_KEYS {
+        return Err(wrong(format!("expected 1 to {MAX_KEYS} keys, found {}; use DELETE to remove all", keys.len())));
+    }
+    let mut checked: Vec<ClientKey> = Vec::with_capacity(keys.len());
+    for jwk in keys {
+        let key = check_key(jwk, now).map_err(wrong)?;
+        if checked.iter().any(|other| other.kid == key.kid) {
+            return Err(wrong(format!("two keys have the key id {}", key.kid)));
+        }
+        checked.push(key);
+    }
+    Ok(checked)
+}
+
+fn check_key(jwk: &Jwk, now: Timestamp) -> Result<ClientKey, String> {
+    jwk.must_be_public().map_err(|e| e.to_string())?;
+    let kid: KeyId =
+        jwk.kid.as_deref().ok_or("a key has no kid")?.parse().map_err(|e: skybru_core::id::IdError| e.to_string())?;
+    if jwk.kty != "RSA" {
+        return Err(format!("key {kid}: kty must be RSA"));
+    }
+    if jwk.usage.as_deref() != Some("sig") {
+        return Err(format!("key {kid}: use must be sig"));
+    }
+    let alg = jwk.alg.as_deref().and_then(|alg| alg.parse::<Algorithm>().ok()).filter(|alg| alg.is_rs());
+    let alg = alg.ok_or_else(|| format!("key {kid}: alg must be RS256, RS384 or RS512"))?;
+    VerifyingKey::from_jwk(jwk).map_err(|e| format!("key {kid}: {e}"))?;
+    // Only the six members are kept: clients send back what they read (exp, created), and certificates are not looked at.
+    let known =
+        Jwk { other: serde_json::Map::new(), crv: None, x: None, y: None, alg: Some(alg.name().to_owned()), ..jwk.clone() };
+    let expires = now.saturating_add(KEY_LIFETIME).unwrap_or(now);
+    Ok(ClientKey { kid, jwk: known, created: now, expires })
+}

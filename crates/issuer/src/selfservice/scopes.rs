@@ -1,0 +1,180 @@
+//! Scopes of the caller's own prefixes.
+
+use serde::{Deserialize, Serialize};
+use skybru_core::{Prefix, ScopeName};
+use skybru_store::Change;
+use skybru_store::registry::{IntegrationType, Scope, Visibility};
+
+use super::{ApiError, Caller, Problem, Right, SelfService};
+
+/// A scope as it comes in. Members that only the server sets (`name`, `owner_orgno`, `created` …) are ignored: clients send back what
+/// they read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ScopeInput {
+    /// Without the colon.
+    pub prefix: Option<String>,
+    /// What follows the colon.
+    pub subscope: Option<String>,
+    /// Required.
+    pub description: Option<String>,
+    /// More of it.
+    pub long_description: Option<String>,
+    /// `PUBLIC` when absent.
+    pub visibility: Option<Visibility>,
+    /// Anybody may have it.
+    pub accessible_for_all: bool,
+    /// Empty means any.
+    pub allowed_integration_types: Option<Vec<IntegrationType>>,
+    /// Seconds; 0 or absent means no limit.
+    pub at_max_age: Option<u32>,
+    /// The issuer URL of whoever holds delegations.
+    pub delegation_source: Option<String>,
+    /// `true` brings a deactivated scope back (PUT only).
+    pub active: Option<bool>,
+}
+
+/// A scope as it goes out: its name in three members, because clients build it from two of them.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScopeView {
+    prefix: String,
+    subscope: String,
+    #[serde(flatten)]
+    scope: Scope,
+    token_type: &'static str,
+}
+
+impl From<&Scope> for ScopeView {
+    fn from(scope: &Scope) -> Self {
+        let (prefix, subscope) = (scope.name.prefix().to_owned(), scope.name.subscope().to_owned());
+        Self { prefix, subscope, scope: scope.clone(), token_type: "SELF_CONTAINED" }
+    }
+}
+
+impl SelfService {
+    /// Scopes that everybody may see: no token needed.
+    pub fn public_scopes(&self, only_open: bool) -> Vec<ScopeView> {
+        let shown =
+            |scope: &&Scope| scope.active && scope.visibility == Visibility::Public && (!only_open || scope.accessible_for_all);
+        self.registry.read(|registry| registry.scopes().map(AsRef::as_ref).filter(shown).map(ScopeView::from).collect())
+    }
+
+    /// The caller's own scopes.
+    pub fn scopes(&self, caller: &Caller, inactive_too: bool) -> Result<Vec<ScopeView>, ApiError> {
+        caller.must(Right::ReadScopes)?;
+        let shown = |scope: &&Scope| scope.owner_orgno == caller.org() && (scope.active || inactive_too);
+        Ok(self.registry.read(|registry| registry.scopes().map(AsRef::as_ref).filter(shown).map(ScopeView::from).collect()))
+    }
+
+    /// One of the caller's own scopes, active or not.
+    pub fn scope(&self, caller: &Caller, name: &str) -> Result<ScopeView, ApiError> {
+        caller.must(Right::ReadScopes)?;
+        self.registry.read(|registry| own_scope(registry, caller, name).map(ScopeView::from))
+    }
+
+    /// Creates a scope under one of the caller's prefixes.
+    pub async fn create_scope(&self, caller: &Caller, input: ScopeInput) -> Result<ScopeView, ApiError> {
+        caller.must(Right::WriteScopes)?;
+        let name = new_name(&input)?;
+        let prefix: Prefix = name.prefix().parse().map_err(|_| not_found(name.as_str()))?;
+        let now = self.ctx.clock.now();
+        self.change(|registry| {
+            if registry.prefix_owner(&prefix) != Some(caller.org()) {
+                return Err(ApiError::Forbidden(format!("prefix {prefix} does not belong to organisation {}", caller.org())));
+            }
+            if let Some(known) = registry.scope(&name) {
+                let state = if known.active {
+                    "exists"
+                } else {
+                    "exists and is deactivated; change it with active=true to bring it back"
+                };
+                return Err(ApiError::Conflict(format!("scope {name} {state}")));
+            }
+            let scope = from_input(&input, name, caller, now, now)?;
+            let view = ScopeView::from(&scope);
+            Ok((vec![Change::PutScope(scope)], view))
+        })
+        .await
+    }
+
+    /// Changes a scope. `active: true` brings it back.
+    pub async fn update_scope(&self, caller: &Caller, name: &str, input: ScopeInput) -> Result<ScopeView, ApiError> {
+        caller.must(Right::WriteScopes)?;
+        let now = self.ctx.clock.now();
+        self.change(|registry| {
+            let known = own_scope(registry, caller, name)?;
+            let same = |given: &Option<String>, is: &str| given.as_deref().is_none_or(|given| given == is);
+            if !same(&input.prefix, known.name.prefix()) || !same(&input.subscope, known.name.subscope()) {
+                return Err(ApiError::field("Scope", "subscope", "prefix and subscope cannot be changed"));
+            }
+            let scope = from_input(&input, known.name.clone(), caller, known.created, now)?;
+            let view = ScopeView::from(&scope);
+            Ok((vec![Change::PutScope(scope)], view))
+        })
+        .await
+    }
+
+    /// Deactivates a scope: nobody gets tokens for it any more. Accesses and registrations are kept.
+    pub async fn deactivate_scope(&self, caller: &Caller, name: &str) -> Result<ScopeView, ApiError> {
+        caller.must(Right::WriteScopes)?;
+        let now = self.ctx.clock.now();
+        self.change(|registry| {
+            let scope = Scope { active: false, last_updated: now, ..own_scope(registry, caller, name)?.clone() };
+            let view = ScopeView::from(&scope);
+            Ok((vec![Change::PutScope(scope)], view))
+        })
+        .await
+    }
+}
+
+pub(super) fn not_found(name: &str) -> ApiError {
+    ApiError::NotFound(format!("scope {} is not registered, or is not yours", name.chars().take(80).collect::<String>()))
+}
+
+/// A scope of the caller's. Another organisation's looks like one that is not there.
+pub(super) fn own_scope<'a>(registry: &'a skybru_store::Registry, caller: &Caller, name: &str) -> Result<&'a Scope, ApiError> {
+    let name: ScopeName =
+        name.parse().map_err(|e: skybru_core::scope::ScopeError| ApiError::field("Scope", "scope", e.to_string()))?;
+    registry
+        .scope(&name)
+        .map(AsRef::as_ref)
+        .filter(|scope| scope.owner_orgno == caller.org())
+        .ok_or_else(|| not_found(name.as_str()))
+}
+
+fn new_name(input: &ScopeInput) -> Result<ScopeName, ApiError> {
+    let part = |value: &Option<String>, field| match value.as_deref() {
+        Some(text) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err(ApiError::field("Scope", field, format!("{field} is missing"))),
+    };
+    let (prefix, subscope) = (part(&input.prefix, "prefix")?, part(&input.subscope, "subscope")?);
+    let whole = format!("{prefix}:{subscope}");
+    whole.parse().map_err(|e: skybru_core::scope::ScopeError| ApiError::field("Scope", "subscope", e.to_string()))
+}
+
+fn from_input(
+    input: &ScopeInput,
+    name: ScopeName,
+    caller: &Caller,
+    created: jiff::Timestamp,
+    last_updated: jiff::Timestamp,
+) -> Result<Scope, ApiError> {
+    let description = input.description.clone().filter(|text| !text.trim().is_empty());
+    let Some(description) = description else {
+        return Err(ApiError::Invalid(vec![Problem::field("Scope", "description", "description is missing")]));
+    };
+    Ok(Scope {
+        name,
+        owner_orgno: caller.org(),
+        description,
+        long_description: input.long_description.clone(),
+        visibility: input.visibility.unwrap_or_default(),
+        accessible_for_all: input.accessible_for_all,
+        allowed_integration_types: input.allowed_integration_types.clone().unwrap_or_default(),
+        at_max_age: input.at_max_age.unwrap_or(0),
+        delegation_source: input.delegation_source.clone().filter(|text| !text.is_empty()),
+        active: input.active.unwrap_or(true),
+        created,
+        last_updated,
+    })
+}
