@@ -1,0 +1,24 @@
+//! AWS: IAM identity providers and roles, `AssumeRoleWithWebIdentity`, policies, S3 authorization.
+
+mod error;
+mod keys;
+mod lint;
+pub mod policy;
+mod provider;
+mod role;
+pub mod s3;
+pub mod session;
+mod token;
+mod trust;
+mod web_identity;
+
+pub use error::{AwsError, Fault};
+pub use keys::{DocumentProblem, Documents, check_discovery, select_key};
+pub use lint::{LintInput, explain_error, lint};
+pub use provider::{Edit, OidcProvider, ProviderInput, Tag};
+pub use role::{Role, RoleInput, account_of_arn};
+pub use token::{Audience, PresentedToken, Timestamps};
+pub use trust::{TrustContext, trust_context};
+pub use web_identity::{
+    Accepted, Decision, Parameters, Reason, Registered, Rules, Wording, after_fetch, assume_role_with_web_identity, before_fetch,
+};

@@ -1,0 +1,257 @@
+//! Reading a policy document.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::condition::Condition;
+use crate::aws::AwsError;
+
+/// A policy document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    variables: bool,
+    statements: Vec<Statement>,
+}
+
+/// What a statement does when it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Lets in, unless another statement denies.
+    Allow,
+    /// Keeps out, whatever other statements say.
+    Deny,
+}
+
+/// Whom a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principals {
+    /// `"*"`.
+    Everyone,
+    /// By kind (`AWS`, `Federated`, `Service` …).
+    Listed(BTreeMap<String, Vec<String>>),
+}
+
+/// One or all but some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Selection {
+    Only(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    pub(super) sid: Option<String>,
+    pub(super) effect: Effect,
+    pub(super) principal: Option<Principals>,
+    pub(super) not_principal: bool,
+    pub(super) actions: Selection,
+    pub(super) resources: Option<Selection>,
+    pub(super) conditions: Vec<Condition>,
+}
+
+impl Document {
+    /// Reads JSON text. Of repeated members the last one counts; unknown elements are refused.
+    pub fn parse(text: &str) -> Result<Self, AwsError> {
+        let syntax = || AwsError::malformed_policy("Syntax errors in policy.");
+        let value: Value =
+            serde_json::from_str(text).map_err(|_| AwsError::malformed_policy("This policy contains invalid Json"))?;
+        let members = value.as_object().ok_or_else(syntax)?;
+        if members.keys().any(|name| !matches!(name.as_str(), "Version" | "Id" | "Statement")) {
+            return Err(syntax());
+        }
+        let variables = match members.get("Version").map(Value::as_str) {
+            None | Some(Some("2008-10-17")) => false,
+            Some(Some("2012-10-17")) => true,
+            Some(_) => return Err(AwsError::malformed_policy("The policy must contain a valid version string.")),
+        };
+        let statements = match members.get("Statement") {
+            Some(Value::Array(statements)) => statements.iter().map(statement).collect::<Result<_, _>>()?,
+            Some(one @ Value::Object(_)) => vec![statement(one)?],
+            _ => return Err(syntax()),
+        };
+        Ok(Self { variables, statements })
+    }
+
+    /// The statements, in order.
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// Whether `${…}` is expanded: only in version 2012-10-17.
+    pub fn has_variables(&self) -> bool {
+        self.variables
+    }
+}
+
+impl Statement {
+    /// Its name, if it has one.
+    pub fn sid(&self) -> Option<&str> {
+        self.sid.as_deref()
+    }
+
+    /// Allow or deny.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Whom it is about; absent in policies of identities.
+    pub fn principal(&self) -> Option<&Principals> {
+        self.principal.as_ref()
+    }
+
+    /// Whether it names resources.
+    pub fn has_resource(&self) -> bool {
+        self.resources.is_some()
+    }
+
+    /// Its conditions, all of which must hold.
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// The actions it names, if it does not name those that it is not about.
+    pub fn actions(&self) -> Option<&[String]> {
+        match &self.actions {
+            Selection::Only(actions) => Some(actions),
+            Selection::AllBut(_) => None,
+        }
+    }
+}
+
+const ELEMENTS: [&str; 9] =
+    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+
+fn statement(value: &Value) -> Result<Statement, AwsError> {
+    let syntax = || AwsError::malformed_policy("Syntax errors in policy.");
+    let members = value.as_object().ok_or_else(syntax)?;
+    if members.keys().any(|name| !ELEMENTS.contains(&name.as_str())) {
+        return Err(syntax());
+    }
+    let effect = match members.get("Effect").map(Value::as_str) {
+        Some(Some("Allow")) => Effect::Allow,
+        Some(Some("Deny")) => Effect::Deny,
+        None => return Err(AwsError::malformed_policy("Missing required field Effect")),
+        Some(_) => return Err(AwsError::malformed_policy("Invalid effect")),
+    };
+    let principal = match (members.get("Principal"), members.get("NotPrincipal")) {
+        (None, None) => None,
+        (Some(value), None) | (None, Some(value)) => Some(principals(value)?),
+        (Some(_), Some(_)) => return Err(syntax()),
+    };
+    let actions = selection(members, "Action", "NotAction")?;
+    let actions = actions.ok_or_else(|| AwsError::malformed_policy("Policy statement must contain actions."))?;
+    let named = match &actions {
+        Selection::Only(named) | Selection::AllBut(named) => named,
+    };
+    if let Some(wrong) = named.iter().find(|action| *action != "*" && !action.contains(':')) {
+        let message = format!("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. Found: {wrong}");
+        return Err(AwsError::malformed_policy(message));
+    }
+    Ok(Statement {
+        sid: members.get("Sid").and_then(Value::as_str).map(str::to_owned),
+        effect,
+        principal,
+        not_principal: members.contains_key("NotPrincipal"),
+        actions,
+        resources: selection(members, "Resource", "NotResource")?,
+        conditions: match members.get("Condition") {
+            None => Vec::new(),
+            Some(Value::Object(operators)) => conditions(operators)?,
+            Some(_) => return Err(syntax()),
+        },
+    })
+}
+
+fn principals(value: &Value) -> Result<Principals, AwsError> {
+    match value {
+        Value::String(star) if star == "*" => Ok(Principals::Everyone),
+        Value::Object(kinds) => {
+            let kind = |(kind, value): (&String, &Value)| match kind.as_str() {
+                "AWS" | "Federated" | "Service" | "CanonicalUser" => Ok((kind.clone(), strings(value)?)),
+                _ => Err(AwsError::malformed_policy(format!("Invalid principal in policy: \"{kind}\""))),
+            };
+            Ok(Principals::Listed(kinds.iter().map(kind).collect::<Result<_, AwsError>>()?))
+        }
+        _ => Err(AwsError::malformed_policy("Invalid principal in policy.")),
+    }
+}
+
+fn selection(members: &Map<String, Value>, name: &str, not_name: &str) -> Result<Option<Selection>, AwsError> {
+    match (members.get(name), members.get(not_name)) {
+        (Some(value), None) => Ok(Some(Selection::Only(strings(value)?))),
+        (None, Some(value)) => Ok(Some(Selection::AllBut(strings(value)?))),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(AwsError::malformed_policy("Syntax errors in policy.")),
+    }
+}
+
+fn conditions(operators: &Map<String, Value>) -> Result<Vec<Condition>, AwsError> {
+    let mut conditions = Vec::new();
+    for (operator, keys) in operators {
+        let keys = keys.as_object().ok_or_else(|| AwsError::malformed_policy("Syntax errors in policy."))?;
+        for (key, values) in keys {
+            conditions.push(Condition::new(operator, key, scalars(values)?)?);
+        }
+    }
+    Ok(conditions)
+}
+
+fn strings(value: &Value) -> Result<Vec<String>, AwsError> {
+    let one =
+        |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| AwsError::malformed_policy("Syntax errors in policy."));
+    match value {
+        Value::Array(values) => values.iter().map(one).collect(),
+        single => Ok(vec![one(single)?]),
+    }
+}
+
+/// Values of conditions may be written as JSON booleans and numbers.
+fn scalars(value: &Value) -> Result<Vec<String>, AwsError> {
+    let one = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        _ => Err(AwsError::malformed_policy("Syntax errors in policy.")),
+    };
+    match value {
+        Value::Array(values) => values.iter().map(one).collect(),
+        single => Ok(vec![one(single)?]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(text: &str) -> String {
+        Document::parse(text).unwrap_err().message
+    }
+
+    #[test]
+    fn single_statements_and_single_values_need_no_brackets() {
+        let text = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+        let document = Document::parse(text).unwrap();
+        assert_eq!(document.statements().len(), 1);
+        assert!(!document.has_variables(), "no version is the old version");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert_eq!(message("{"), "This policy contains invalid Json");
+        assert_eq!(message(r#"{"Statement":[{"Action":"s3:*"}]}"#), "Missing required field Effect");
+        assert_eq!(message(r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Extra":1}]}"#), "Syntax errors in policy.");
+        assert_eq!(message(r#"{"Version":"2024","Statement":[]}"#), "The policy must contain a valid version string.");
+        assert!(message(r#"{"Statement":{"Effect":"Allow","Action":"GetObject"}}"#).ends_with("Found: GetObject"));
+        let operator = r#"{"Statement":{"Effect":"Allow","Action":"*","Condition":{"StringIs":{"a:b":"c"}}}}"#;
+        assert_eq!(message(operator), "Invalid Condition type : StringIs");
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in "\\PC*") {
+            let _ = Document::parse(&text);
+        }
+    }
+}
