@@ -8,9 +8,9 @@ use serde::Serialize;
 pub enum Severity {
     /// It works, but should be better.
     Advice,
-    /// It works today and will not tomorrow, or lets too many in.
+    /// It works today and will not tomorrow, or not at another cloud.
     Warning,
-    /// It does not work.
+    /// It does not work, or it lets in who should stay out.
     Error,
 }
 

@@ -1,6 +1,7 @@
 //! AWS: IAM identity providers and roles, `AssumeRoleWithWebIdentity`, policies, S3 authorization.
 
 mod error;
+mod error_text;
 mod keys;
 mod lint;
 pub mod policy;
@@ -13,8 +14,9 @@ mod trust;
 mod web_identity;
 
 pub use error::{AwsError, Fault};
+pub use error_text::explain_error;
 pub use keys::{DocumentProblem, Documents, check_discovery, select_key};
-pub use lint::{LintInput, explain_error, lint};
+pub use lint::{LintInput, lint};
 pub use provider::{Edit, OidcProvider, ProviderInput, Tag};
 pub use role::{Role, RoleInput, account_of_arn};
 pub use token::{Audience, PresentedToken, Timestamps};

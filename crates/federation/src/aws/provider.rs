@@ -58,6 +58,7 @@ pub enum Edit {
     Untag(Vec<String>),
 }
 
+const MAX_PROVIDERS: usize = 100;
 const MAX_CLIENT_IDS: usize = 100;
 const MAX_TAGS: usize = 50;
 
@@ -83,6 +84,15 @@ impl OidcProvider {
         }
         provider.edit(Edit::Tag(input.tags))?;
         Ok(provider)
+    }
+
+    /// whether there is room for one more in an account that has `existing`.
+    pub fn check_quota(existing: usize) -> Result<(), AwsError> {
+        if existing < MAX_PROVIDERS {
+            return Ok(());
+        }
+        let message = format!("Cannot exceed quota for OpenIdConnectProvidersPerAccount: {MAX_PROVIDERS}");
+        Err(AwsError::new("A-15", "LimitExceeded", 409, message))
     }
 
     /// Changes the provider, or nothing.
@@ -160,10 +170,14 @@ fn checked_url(text: &str) -> Result<String, AwsError> {
     Ok(format!("{authority}{path}"))
 }
 
-fn is_local(rest: &str) -> bool {
-    ["localhost", "127.0.0.1", "[::1]"]
-        .iter()
-        .any(|host| rest.strip_prefix(host).is_some_and(|after| after.is_empty() || after.starts_with([':', '/'])))
+/// Whether a URL without its scheme is on this machine: the host itself, perhaps with a port, and nothing that merely begins like it.
+pub(super) fn is_local(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or_default();
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|host| match authority.strip_prefix(host) {
+        Some("") => true,
+        Some(after) => after.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()),
+        None => false,
+    })
 }
 
 /// forty characters each, at most five though the text says fewer; not necessarily hexadecimal.
@@ -226,7 +240,9 @@ mod tests {
             assert_eq!(create(wrong).unwrap_err().message, "Unknown", "{wrong}");
         }
         assert_eq!(create("http://h.no").unwrap_err().code, "ValidationError");
-        assert_eq!(create("https://localhost.evil.no:1").unwrap_err().code, "InvalidInput");
+        for beside in ["https://localhost.evil.no:1", "https://localhost:1.evil.no", "https://localhost:no"] {
+            assert_eq!(create(beside).unwrap_err().code, "InvalidInput", "{beside}");
+        }
         assert_eq!(create("").unwrap_err().code, "ValidationError");
     }
 

@@ -171,6 +171,10 @@ fn check_trust_policy(text: &str, provider_exists: impl Fn(&str) -> bool) -> Res
         if statement.has_resource() {
             return Err(AwsError::malformed_policy("Has prohibited field Resource"));
         }
+        let foreign = |action: &String| action != "*" && !action.to_lowercase().starts_with("sts:");
+        if statement.actions().is_some_and(|actions| actions.iter().any(foreign)) {
+            return Err(AwsError::malformed_policy("AssumeRole policy may only specify STS AssumeRole actions."));
+        }
         if let Principals::Listed(listed) = principals {
             for arn in listed.get("Federated").into_iter().flatten() {
                 let well_known = !arn.starts_with("arn:");

@@ -33,7 +33,11 @@ impl SessionClaims {
         match claims.get(TAGS) {
             None => {}
             Some(Value::Object(nested)) => {
-                for (key, value) in nested.get("principal_tags").and_then(Value::as_object).into_iter().flatten() {
+                let tags = match nested.get("principal_tags") {
+                    None => None,
+                    Some(tags) => Some(tags.as_object().ok_or_else(wrong_tags)?),
+                };
+                for (key, value) in tags.into_iter().flatten() {
                     match value.as_array().map(Vec::as_slice) {
                         Some([Value::String(value)]) => session.tags.push((key.clone(), value.clone())),
                         _ => return Err(wrong_tags()),
@@ -72,7 +76,12 @@ fn names(value: Option<&Value>) -> Result<Vec<String>, AwsError> {
 
 /// A semicolon or a comma is not legal, so a Skyporten subject cannot be a tag's value; a scope can.
 fn check_tags(session: &SessionClaims) -> Result<(), AwsError> {
-    let legal = |c: char| c.is_alphanumeric() || c.is_whitespace() || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@');
+    // Of what Unicode calls white space, the line ends and tabs are no separators (\p{Z}).
+    let legal = |c: char| {
+        c.is_alphanumeric()
+            || (c.is_whitespace() && !c.is_control())
+            || matches!(c, '_' | '.' | ':' | '/' | '=' | '+' | '-' | '@')
+    };
     for (place, (key, value)) in session.tags.iter().enumerate() {
         let key_fits = !key.is_empty() && key.chars().count() <= 128 && key.chars().all(legal);
         let value_fits = value.chars().count() <= 256 && value.chars().all(legal);

@@ -83,7 +83,7 @@ impl PresentedToken {
             nbf: claims.get("nbf").map(seconds).transpose()?,
         };
         let audience = audience(&claims)?;
-        Ok(Self { jws, algorithm, iss, sub, audience, times, claims })
+        Ok(Self { jws, algorithm, claims, iss, sub, audience, times })
     }
 
     /// five minutes either way.

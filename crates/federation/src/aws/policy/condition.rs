@@ -62,33 +62,32 @@ impl Operator {
             None => (Quantifier::Single, text),
         };
         let (name, if_exists) = rest.strip_suffix("IfExists").map_or((rest, false), |name| (name, true));
-        use Comparison as C;
         let (comparison, negated) = match name {
-            "StringEquals" => (C::StringEquals, false),
-            "StringNotEquals" => (C::StringEquals, true),
-            "StringEqualsIgnoreCase" => (C::StringEqualsIgnoreCase, false),
-            "StringNotEqualsIgnoreCase" => (C::StringEqualsIgnoreCase, true),
-            "StringLike" => (C::StringLike, false),
-            "StringNotLike" => (C::StringLike, true),
-            "NumericEquals" => (C::Numeric(Order::Equal), false),
-            "NumericNotEquals" => (C::Numeric(Order::Equal), true),
-            "NumericLessThan" => (C::Numeric(Order::Less), false),
-            "NumericLessThanEquals" => (C::Numeric(Order::LessOrEqual), false),
-            "NumericGreaterThan" => (C::Numeric(Order::Greater), false),
-            "NumericGreaterThanEquals" => (C::Numeric(Order::GreaterOrEqual), false),
-            "DateEquals" => (C::Date(Order::Equal), false),
-            "DateNotEquals" => (C::Date(Order::Equal), true),
-            "DateLessThan" => (C::Date(Order::Less), false),
-            "DateLessThanEquals" => (C::Date(Order::LessOrEqual), false),
-            "DateGreaterThan" => (C::Date(Order::Greater), false),
-            "DateGreaterThanEquals" => (C::Date(Order::GreaterOrEqual), false),
-            "Bool" => (C::Bool, false),
-            "BinaryEquals" => (C::BinaryEquals, false),
-            "IpAddress" => (C::IpAddress, false),
-            "NotIpAddress" => (C::IpAddress, true),
-            "ArnEquals" | "ArnLike" => (C::ArnLike, false),
-            "ArnNotEquals" | "ArnNotLike" => (C::ArnLike, true),
-            "Null" if !if_exists && quantifier == Quantifier::Single => (C::Null, false),
+            "StringEquals" => (Comparison::StringEquals, false),
+            "StringNotEquals" => (Comparison::StringEquals, true),
+            "StringEqualsIgnoreCase" => (Comparison::StringEqualsIgnoreCase, false),
+            "StringNotEqualsIgnoreCase" => (Comparison::StringEqualsIgnoreCase, true),
+            "StringLike" => (Comparison::StringLike, false),
+            "StringNotLike" => (Comparison::StringLike, true),
+            "NumericEquals" => (Comparison::Numeric(Order::Equal), false),
+            "NumericNotEquals" => (Comparison::Numeric(Order::Equal), true),
+            "NumericLessThan" => (Comparison::Numeric(Order::Less), false),
+            "NumericLessThanEquals" => (Comparison::Numeric(Order::LessOrEqual), false),
+            "NumericGreaterThan" => (Comparison::Numeric(Order::Greater), false),
+            "NumericGreaterThanEquals" => (Comparison::Numeric(Order::GreaterOrEqual), false),
+            "DateEquals" => (Comparison::Date(Order::Equal), false),
+            "DateNotEquals" => (Comparison::Date(Order::Equal), true),
+            "DateLessThan" => (Comparison::Date(Order::Less), false),
+            "DateLessThanEquals" => (Comparison::Date(Order::LessOrEqual), false),
+            "DateGreaterThan" => (Comparison::Date(Order::Greater), false),
+            "DateGreaterThanEquals" => (Comparison::Date(Order::GreaterOrEqual), false),
+            "Bool" => (Comparison::Bool, false),
+            "BinaryEquals" => (Comparison::BinaryEquals, false),
+            "IpAddress" => (Comparison::IpAddress, false),
+            "NotIpAddress" => (Comparison::IpAddress, true),
+            "ArnEquals" | "ArnLike" => (Comparison::ArnLike, false),
+            "ArnNotEquals" | "ArnNotLike" => (Comparison::ArnLike, true),
+            "Null" if !if_exists && quantifier == Quantifier::Single => (Comparison::Null, false),
             _ => return None,
         };
         Some(Self { comparison, negated, if_exists, quantifier })
@@ -148,7 +147,7 @@ impl Condition {
     }
 
     /// Whether it holds in `context`.
-    pub(super) fn holds(&self, context: &Context, variables: bool) -> bool {
+    pub(in crate::aws) fn holds(&self, context: &Context, variables: bool) -> bool {
         let operator = self.parsed;
         let present = context.get(&self.key);
         if operator.comparison == Comparison::Null {
@@ -217,13 +216,12 @@ fn date(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// The six parts of an ARN are compared one by one, so that a star does not reach into the next part.
+/// The six parts of an ARN are compared one by one, so that a star does not reach into the next part. The pattern is cut after its
+/// variables are filled in, because `${aws:…}` has a colon itself.
 fn arn_like(expected: &str, found: &str, context: &Context, variables: bool) -> bool {
-    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.splitn(6, ':').collect(), found.splitn(6, ':').collect());
-    expected.len() == found.len()
-        && expected.iter().zip(found).all(|(expected, found)| {
-            Pattern::fill(expected, context, true, variables).is_some_and(|pattern| pattern.matches(found, false))
-        })
+    let Some(expected) = Pattern::fill(expected, context, true, variables) else { return false };
+    let (expected, found) = (expected.split_at_colons(6), found.splitn(6, ':').collect::<Vec<_>>());
+    expected.len() == found.len() && expected.iter().zip(found).all(|(expected, found)| expected.matches(found, false))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Reading a policy document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+use skybru_protocol::json;
 
 use super::condition::Condition;
 use crate::aws::AwsError;
@@ -52,12 +54,14 @@ pub struct Statement {
 }
 
 impl Document {
-    /// Reads JSON text. Of repeated members the last one counts; unknown elements are refused.
+    /// Reads JSON text. Repeated members and unknown elements are refused: IAM's grammar wants each name once in its block, and a
+    /// condition that a later one silently replaced would be a hole.
     pub fn parse(text: &str) -> Result<Self, AwsError> {
         let syntax = || AwsError::malformed_policy("Syntax errors in policy.");
-        let value: Value =
-            serde_json::from_str(text).map_err(|_| AwsError::malformed_policy("This policy contains invalid Json"))?;
-        let members = value.as_object().ok_or_else(syntax)?;
+        if serde_json::from_str::<IgnoredAny>(text).is_err() {
+            return Err(AwsError::malformed_policy("This policy contains invalid Json"));
+        }
+        let members = json::object(text.as_bytes()).map_err(|_| syntax())?;
         if members.keys().any(|name| !matches!(name.as_str(), "Version" | "Id" | "Statement")) {
             return Err(syntax());
         }
@@ -71,6 +75,7 @@ impl Document {
             Some(one @ Value::Object(_)) => vec![statement(one)?],
             _ => return Err(syntax()),
         };
+        check_sids(&statements)?;
         Ok(Self { variables, statements })
     }
 
@@ -101,6 +106,11 @@ impl Statement {
         self.principal.as_ref()
     }
 
+    /// Whether it is about everybody but [`Statement::principal`].
+    pub fn excludes_principal(&self) -> bool {
+        self.not_principal
+    }
+
     /// Whether it names resources.
     pub fn has_resource(&self) -> bool {
         self.resources.is_some()
@@ -118,6 +128,18 @@ impl Statement {
             Selection::AllBut(_) => None,
         }
     }
+}
+
+fn check_sids(statements: &[Statement]) -> Result<(), AwsError> {
+    let mut known = BTreeSet::new();
+    // An empty Sid is none: generators write it.
+    let sids = statements.iter().filter_map(Statement::sid).filter(|sid| !sid.is_empty());
+    for sid in sids {
+        if !known.insert(sid) {
+            return Err(AwsError::malformed_policy("Statement IDs (SID) in a single policy must be unique."));
+        }
+    }
+    Ok(())
 }
 
 const ELEMENTS: [&str; 9] =
@@ -246,6 +268,15 @@ mod tests {
         assert!(message(r#"{"Statement":{"Effect":"Allow","Action":"GetObject"}}"#).ends_with("Found: GetObject"));
         let operator = r#"{"Statement":{"Effect":"Allow","Action":"*","Condition":{"StringIs":{"a:b":"c"}}}}"#;
         assert_eq!(message(operator), "Invalid Condition type : StringIs");
+    }
+
+    /// A condition that is written twice must not lose its first half.
+    #[test]
+    fn repeated_members_and_repeated_sids_are_refused() {
+        let twice = r#"{"Statement":{"Effect":"Allow","Action":"*","Condition":{"Bool":{"a:b":"true"},"Bool":{"a:c":"true"}}}}"#;
+        assert_eq!(message(twice), "Syntax errors in policy.");
+        let sids = r#"{"Statement":[{"Sid":"a","Effect":"Allow","Action":"*"},{"Sid":"a","Effect":"Deny","Action":"*"}]}"#;
+        assert_eq!(message(sids), "Statement IDs (SID) in a single policy must be unique.");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ mod document;
 mod evaluate;
 mod pattern;
 
-pub use condition::{Condition, Operator};
+pub use condition::{Condition, Operator, Quantifier};
 pub use document::{Document, Effect, Principals, Statement};
 pub use evaluate::{Context, Miss, MissReason, Outcome, Request, Verdict, evaluate};
 

@@ -22,12 +22,11 @@ impl Pattern {
         let mut pieces = Vec::with_capacity(text.len());
         let mut rest = text;
         while let Some(character) = rest.chars().next() {
-            if variables && rest.starts_with("${") {
-                if let Some(end) = rest.find('}') {
-                    pieces.extend(variable(&rest[2..end], context)?.chars().map(Piece::Exactly));
-                    rest = &rest[end + 1..];
-                    continue;
-                }
+            let inside = rest.strip_prefix("${").filter(|_| variables).and_then(|after| after.split_once('}'));
+            if let Some((inside, after)) = inside {
+                pieces.extend(variable(inside, context)?.chars().map(Piece::Exactly));
+                rest = after;
+                continue;
             }
             pieces.push(match character {
                 '*' if wildcards => Piece::AnyMany,
@@ -37,6 +36,11 @@ impl Pattern {
             rest = &rest[character.len_utf8()..];
         }
         Some(Self(pieces))
+    }
+
+    /// Cuts the pattern at its first `parts - 1` colons. What a variable brings may hold colons too; those inside `${…}` do not cut.
+    pub(super) fn split_at_colons(&self, parts: usize) -> Vec<Self> {
+        self.0.splitn(parts, |piece| *piece == Piece::Exactly(':')).map(|pieces| Self(pieces.to_vec())).collect()
     }
 
     /// A pattern without variables.
