@@ -1,0 +1,144 @@
+//! What the simulated account holds: identity providers, roles, policies, temporary credentials.
+//!
+//! One value behind one lock. A change is made on a copy, written to disk, and then becomes what everybody sees; a change that is
+//! refused, or cannot be written, leaves no trace.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize, Serializer};
+use skybru_core::Secret;
+use skybru_federation::aws::{AwsError, OidcProvider, Role};
+
+use super::errors;
+use super::iam::ManagedPolicy;
+use crate::files;
+
+/// The state of the account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// By ARN.
+    pub(crate) providers: BTreeMap<String, OidcProvider>,
+    /// By name.
+    pub(crate) roles: BTreeMap<String, Role>,
+    /// By ARN.
+    pub(crate) policies: BTreeMap<String, ManagedPolicy>,
+    /// By access key id.
+    pub(crate) sessions: BTreeMap<String, Arc<Session>>,
+}
+
+/// Temporary credentials and whom they stand for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) access_key_id: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) secret_access_key: Secret,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) token: Secret,
+    pub(crate) role_name: String,
+    /// The role that was assumed, and not a later one of the same name.
+    pub(crate) role_id: String,
+    /// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/NAME`.
+    pub(crate) arn: String,
+    /// `AROA…:NAME`.
+    pub(crate) user_id: String,
+    /// Seconds since 1970.
+    pub(crate) expires: i64,
+    /// Policies given when the role was assumed: what they do not allow too is refused.
+    pub(crate) policies: Vec<String>,
+    /// What policies can look at for as long as the session lives (A-80).
+    pub(crate) context: BTreeMap<String, Vec<String>>,
+}
+
+/// The state file holds secrets; it is written for its owner only.
+fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+impl Session {
+    /// Do they still count?
+    pub(crate) fn is_expired(&self, now: i64) -> bool {
+        now >= self.expires
+    }
+}
+
+/// The state and where it is kept.
+pub(crate) struct StateStore {
+    current: RwLock<Arc<State>>,
+    file: Option<PathBuf>,
+}
+
+impl StateStore {
+    /// Reads the state from `file`, or begins with an empty account. Without a file nothing is kept.
+    pub(crate) fn open(file: Option<PathBuf>) -> io::Result<Self> {
+        let state = match file.as_ref().map(std::fs::read) {
+            None => State::default(),
+            Some(Ok(bytes)) => serde_json::from_slice(&bytes)?,
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => State::default(),
+            Some(Err(error)) => return Err(error),
+        };
+        Ok(Self { current: RwLock::new(Arc::new(state)), file })
+    }
+
+    /// The state as it is now. It does not change under the reader.
+    pub(crate) fn get(&self) -> Arc<State> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the state, all of it or nothing.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, AwsError>) -> Result<T, AwsError> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = State::clone(&current);
+        let result = change(&mut state)?;
+        if let Some(file) = &self.file {
+            files::write_json(file, &state).map_err(|error| {
+                tracing::error!(%error, "the simulator's state could not be written");
+                errors::internal_failure()
+            })?;
+        }
+        *current = Arc::new(state);
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_change_leaves_no_trace_and_a_made_one_survives() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("aws.json");
+        let store = StateStore::open(Some(file.clone())).unwrap();
+        let session = |id: &str| Session {
+            access_key_id: id.to_owned(),
+            secret_access_key: Secret::from("s3cr3t".to_owned()),
+            token: Secret::from("t0k3n".to_owned()),
+            role_name: "r".to_owned(),
+            role_id: "AROA".to_owned(),
+            arn: String::new(),
+            user_id: String::new(),
+            expires: 10,
+            policies: Vec::new(),
+            context: BTreeMap::new(),
+        };
+        let refused: Result<(), _> = store.change(|state| {
+            state.sessions.insert("ASIA1".to_owned(), Arc::new(session("ASIA1")));
+            Err(errors::internal_failure())
+        });
+        assert!(refused.is_err() && store.get().sessions.is_empty());
+        store.change(|state| Ok(state.sessions.insert("ASIA2".to_owned(), Arc::new(session("ASIA2"))))).unwrap();
+
+        let again = StateStore::open(Some(file.clone())).unwrap().get();
+        assert!(again.sessions["ASIA2"].secret_access_key.matches("s3cr3t"));
+        assert!(again.sessions["ASIA2"].is_expired(10) && !again.sessions["ASIA2"].is_expired(9));
+        assert!(!format!("{again:?}").contains("s3cr3t") && !format!("{again:?}").contains("t0k3n"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
