@@ -1,0 +1,169 @@
+//! Why a request got no usable answer.
+
+use std::error::Error;
+use std::io;
+
+use rustls::CertificateError;
+
+/// Why a request got no usable answer. The causes follow in `source()`.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is none that may be asked.
+    #[error("{url:?} cannot be asked: {reason}")]
+    Address {
+        /// The address as given.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No connection came about: name, port, network.
+    #[error("could not reach {host}")]
+    Unreachable {
+        /// Host and port.
+        host: String,
+        /// What the network said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server's certificate comes from nobody whom this machine trusts.
+    #[error("the certificate of {host} comes from an issuer that is not trusted here")]
+    UntrustedCertificate {
+        /// Host and port.
+        host: String,
+        /// What TLS said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The certificate is trusted but wrong: expired, or for another name; or TLS failed otherwise.
+    #[error("no secure connection to {host}")]
+    Tls {
+        /// Host and port.
+        host: String,
+        /// What TLS said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// No answer in time.
+    #[error("{host} did not answer in time")]
+    Timeout {
+        /// Host and port.
+        host: String,
+        /// Which wait ended.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The answer broke off.
+    #[error("the answer of {host} broke off")]
+    Interrupted {
+        /// Host and port.
+        host: String,
+        /// What the network said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The answer is longer than any good one.
+    #[error("the answer of {host} is longer than {limit} bytes")]
+    TooLong {
+        /// Host and port.
+        host: String,
+        /// How much was read, in bytes.
+        limit: usize,
+    },
+    /// An answer, but not the one that was hoped for.
+    #[error("{url} answered with status {status}")]
+    Status {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is not the JSON that it should be.
+    #[error("{url} did not answer with the JSON that was expected (it begins {beginning:?})")]
+    NotJson {
+        /// What was asked.
+        url: String,
+        /// The first characters.
+        beginning: String,
+        /// Where it is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl HttpError {
+    /// Sorts what reqwest says.
+    pub(super) fn from_reqwest(host: String, source: reqwest::Error) -> Self {
+        let source = source.without_url();
+        match find_tls(&source) {
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                return Self::UntrustedCertificate { host, source };
+            }
+            Some(_) => return Self::Tls { host, source },
+            None => {}
+        }
+        if source.is_timeout() {
+            Self::Timeout { host, source }
+        } else if source.is_connect() {
+            Self::Unreachable { host, source }
+        } else {
+            Self::Interrupted { host, source }
+        }
+    }
+
+    /// Whether the same request may well succeed a little later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Interrupted { .. } => true,
+            Self::Status { status, .. } => *status == 429 || *status >= 500,
+            Self::Address { .. }
+            | Self::UntrustedCertificate { .. }
+            | Self::Tls { .. }
+            | Self::TooLong { .. }
+            | Self::NotJson { .. } => false,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Address { .. } => "use https://; http:// is for this machine (localhost) only".to_owned(),
+            Self::Unreachable { host, .. } => {
+                format!("check the name {host} and the network; behind a firewall, set web-proxy to the proxy's address")
+            }
+            Self::UntrustedCertificate { .. } => {
+                "set ca-file to the PEM file of the CA that issued the certificate (the lab's is ca.pem in its data folder)"
+                    .to_owned()
+            }
+            Self::Tls { source, .. } => match find_tls(source) {
+                Some(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+                    "the certificate has expired: tell its owner, or check this machine's clock".to_owned()
+                }
+                Some(rustls::Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+                )) => "the certificate is for another name: check the host name in the address".to_owned(),
+                _ => return None,
+            },
+            Self::Timeout { .. } => "try again; if it stays, a firewall may be dropping the connection".to_owned(),
+            Self::Status { status: 301..=308, .. } => {
+                "the server points elsewhere, and redirects are not followed: use the final address".to_owned()
+            }
+            Self::NotJson { .. } => "is this the right address? a proxy's or a login page may have answered".to_owned(),
+            Self::Interrupted { .. } | Self::TooLong { .. } | Self::Status { .. } => return None,
+        })
+    }
+}
+
+/// The TLS error in a chain of causes. `io::Error` hides its inner error from `source()`, so it is opened by hand.
+fn find_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next: Option<&'a (dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}

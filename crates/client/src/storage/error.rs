@@ -1,0 +1,280 @@
+//! Why a transfer failed, in S3's own words where it has any.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::location::LocationError;
+use crate::aws::AwsCredentialError;
+
+/// Why a transfer failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// No credentials, so S3 was not even asked.
+    #[error("no credentials for s3://{bucket}")]
+    Credentials {
+        /// For which bucket.
+        bucket: String,
+        /// Why not.
+        #[source]
+        source: AwsCredentialError,
+    },
+    /// S3 said no. Code and message are S3's, unchanged.
+    #[error("S3 refused {} of {}: {}: {}", .0.operation.noun(), .0.what, .0.code, .0.message)]
+    Refused(Box<Refused>),
+    /// S3 said no without words (as to `HEAD`), or did not answer.
+    #[error("{} of {what} failed", operation.noun())]
+    Failed {
+        /// What was being done.
+        operation: Operation,
+        /// With what.
+        what: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// Nothing arrived for half a minute.
+    #[error("{what} stopped arriving: nothing for {seconds} seconds")]
+    Stalled {
+        /// Which object.
+        what: String,
+        /// How long it was waited.
+        seconds: u64,
+    },
+    /// Fewer or more bytes than announced.
+    #[error("{what} has {expected} bytes, but {found} came")]
+    Length {
+        /// Which object or file.
+        what: String,
+        /// As announced.
+        expected: u64,
+        /// As counted.
+        found: u64,
+    },
+    /// Other bytes than S3 holds.
+    #[error("{what} was damaged on its way: its checksum is {found}, S3's is {expected}")]
+    Checksum {
+        /// Which object.
+        what: String,
+        /// S3's, from the `ETag`.
+        expected: String,
+        /// Of what came.
+        found: String,
+    },
+    /// A file of this machine.
+    #[error("{} {}", doing, path.display())]
+    Local {
+        /// As in "could not read".
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The stream that was to be uploaded broke.
+    #[error("could not read what was to be uploaded")]
+    Input(#[source] io::Error),
+    /// A key that cannot be used.
+    #[error("the key cannot be used")]
+    Key(#[from] LocationError),
+    /// A key that is no file name here, or would lie outside the folder.
+    #[error("{0:?} cannot be a file below the folder")]
+    FileName(String),
+    /// The settings for S3 do not fit together.
+    #[error("the S3 client cannot be set up")]
+    Setup(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// A refusal in S3's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What was being done.
+    pub operation: Operation,
+    /// With what: `s3://BUCKET/KEY`.
+    pub what: String,
+    /// S3's code, such as `AccessDenied`.
+    pub code: String,
+    /// S3's text, unchanged.
+    pub message: String,
+    /// For AWS's support; empty when S3 gave none.
+    pub request_id: String,
+}
+
+/// What was being done with S3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Operation {
+    List,
+    Read,
+    Write,
+    Delete,
+}
+
+impl Operation {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::List => "listing",
+            Self::Read => "reading",
+            Self::Write => "writing",
+            Self::Delete => "deletion",
+        }
+    }
+
+    /// The IAM action that allows it.
+    pub fn iam_action(self) -> &'static str {
+        match self {
+            Self::List => "s3:ListBucket",
+            Self::Read => "s3:GetObject",
+            Self::Write => "s3:PutObject",
+            Self::Delete => "s3:DeleteObject",
+        }
+    }
+
+    /// What S3 said, in the right variant.
+    pub(super) fn failed(self, bucket: &str, what: String, source: object_store::Error) -> StorageError {
+        if let Some(error) = find_credentials(&source) {
+            return StorageError::Credentials { bucket: bucket.to_owned(), source: error };
+        }
+        match find_words(&source) {
+            Some(S3Error { code, message, request_id }) => {
+                StorageError::Refused(Box::new(Refused { operation: self, what, code, message, request_id }))
+            }
+            None => StorageError::Failed { operation: self, what, source },
+        }
+    }
+}
+
+impl StorageError {
+    /// Whether the object is simply not there.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Refused(refused) => matches!(refused.code.as_str(), "NoSuchKey" | "NotFound"),
+            Self::Failed { source, .. } => matches!(source, object_store::Error::NotFound { .. }),
+            _ => false,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Credentials { source, .. } => source.hint(),
+            Self::Refused(refused) => refused.hint(),
+            Self::Failed { source: object_store::Error::PermissionDenied { .. }, operation, what } => {
+                Some(not_allowed(*operation, what))
+            }
+            Self::Failed { source, .. } if redirected(source) => Some(WRONG_REGION.to_owned()),
+            Self::Checksum { .. } | Self::Length { .. } | Self::Stalled { .. } => Some("try again".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+const WRONG_REGION: &str = "the bucket lies in another region: set the target's region to the bucket's (D-32)";
+
+fn not_allowed(operation: Operation, what: &str) -> String {
+    format!(
+        "the role works, but its policy does not allow {} on {what}: the provider must add it to the role's policy, the bucket's \
+         policy or the KMS key (D-32)",
+        operation.iam_action()
+    )
+}
+
+impl Refused {
+    fn hint(&self) -> Option<String> {
+        Some(match self.code.as_str() {
+            "AccessDenied" | "AllAccessDisabled" => not_allowed(self.operation, &self.what),
+            "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+                WRONG_REGION.to_owned()
+            }
+            "NoSuchBucket" => "there is no such bucket: check its name, and the endpoint".to_owned(),
+            "NoSuchKey" => "there is no such object: list what there is".to_owned(),
+            "ExpiredToken" | "RequestTimeTooSkewed" => "check this machine's clock (D-13)".to_owned(),
+            "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch" => {
+                "the credentials are not those of this endpoint: check the target's endpoint and region".to_owned()
+            }
+            "SlowDown" | "ServiceUnavailable" => "S3 asks for fewer requests: try again in a while".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// Puts an error of this machine's files into words.
+pub(super) fn local(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StorageError {
+    let path = path.into();
+    move |source| StorageError::Local { doing, path, source }
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct S3Error {
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    request_id: String,
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
+}
+
+fn find_credentials(error: &object_store::Error) -> Option<AwsCredentialError> {
+    chain(error).find_map(|cause| cause.downcast_ref::<AwsCredentialError>()).cloned()
+}
+
+/// S3's answer inside the library's error. The library keeps it only as a part of its text, and its types are private.
+fn find_words(error: &object_store::Error) -> Option<S3Error> {
+    chain(error).find_map(|cause| words_in(&cause.to_string()))
+}
+
+fn words_in(text: &str) -> Option<S3Error> {
+    let begin = text.find("<Error>").or_else(|| text.find("<Error "))?;
+    let end = begin + text[begin..].find("</Error>")? + "</Error>".len();
+    quick_xml::de::from_str(&text[begin..end]).ok()
+}
+
+fn redirected(error: &object_store::Error) -> bool {
+    chain(error).any(|cause| {
+        let text = cause.to_string();
+        text.contains("redirect without LOCATION") || text.contains("301 Moved") || text.contains("307 Temporary")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_s3_are_taken_out_unchanged() {
+        let text = "Server returned non-2xx status code: 403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code>\
+                    <Message>User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: s3:GetObject on resource: &quot;x&quot;</Message>\
+                    <RequestId>ABC</RequestId><HostId>h</HostId></Error>";
+        let words = words_in(text).unwrap();
+        assert_eq!(words.code, "AccessDenied");
+        assert_eq!(
+            words.message,
+            "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: s3:GetObject on resource: \"x\""
+        );
+        assert_eq!(words.request_id, "ABC");
+        assert_eq!(words_in("Forbidden"), None);
+    }
+
+    /// D-32.
+    #[test]
+    fn access_denied_says_that_the_role_works() {
+        let refused = Refused {
+            operation: Operation::List,
+            what: "s3://b/x/".to_owned(),
+            code: "AccessDenied".to_owned(),
+            message: "Access Denied".to_owned(),
+            request_id: String::new(),
+        };
+        let error = StorageError::Refused(Box::new(refused));
+        assert_eq!(error.to_string(), "S3 refused listing of s3://b/x/: AccessDenied: Access Denied");
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("the role works, but its policy does not allow s3:ListBucket on s3://b/x/"), "{hint}");
+    }
+}

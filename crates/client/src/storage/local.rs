@@ -1,0 +1,121 @@
+//! Files of this machine: names that stay inside a folder, files that appear whole or not at all, folders walked.
+
+use std::path::{Component, Path, PathBuf};
+
+use tokio::fs;
+
+use super::StorageError;
+use super::error::local;
+
+/// `relative`, a part of a key, as a path below `folder`. Whatever would leave the folder is refused: keys are written by others.
+pub(super) fn below(folder: &Path, relative: &str) -> Result<PathBuf, StorageError> {
+    let refused = || StorageError::FileName(relative.chars().take(200).collect());
+    if relative.contains('\\') || relative.contains('\0') || (cfg!(windows) && relative.contains(':')) {
+        return Err(refused());
+    }
+    let mut path = folder.to_path_buf();
+    let mut parts = 0;
+    for component in Path::new(relative).components() {
+        let Component::Normal(part) = component else { return Err(refused()) };
+        path.push(part);
+        parts += 1;
+    }
+    if parts == relative.split('/').count() { Ok(path) } else { Err(refused()) }
+}
+
+/// A file that is still being written, beside its final place. It vanishes when dropped unless it was put there, or shall be kept.
+pub(super) struct Unfinished {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Unfinished {
+    /// The unfinished file for `target`. `mark` tells it from others.
+    pub(super) fn beside(target: &Path, mark: &str, keep: bool) -> Result<Self, StorageError> {
+        let name = target.file_name().ok_or_else(|| StorageError::FileName(target.display().to_string()))?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{mark}.skybru-part"));
+        Ok(Self { path: target.with_file_name(hidden), keep })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves it to its final place, in one step.
+    pub(super) async fn finish(mut self, target: &Path) -> Result<(), StorageError> {
+        fs::rename(&self.path, target).await.map_err(local("could not put in place", target))?;
+        self.keep = true;
+        Ok(())
+    }
+
+    /// Removes it now, whatever was said before: its content is no good.
+    pub(super) fn discard(mut self) {
+        self.keep = false;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Nothing can be done if it fails, and the first error is the one to tell.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A file found in a folder.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// Below the folder, with `/` between the parts.
+    pub(super) relative: String,
+}
+
+/// All files below `folder`, in order. Links to files are followed, links to folders are not: they may lead in circles.
+pub(super) async fn files_below(folder: &Path) -> Result<Vec<Found>, StorageError> {
+    let mut found = Vec::new();
+    let mut folders = vec![(folder.to_path_buf(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        let failed = || local("could not read the folder", &folder);
+        let mut entries = fs::read_dir(&folder).await.map_err(failed())?;
+        while let Some(entry) = entries.next_entry().await.map_err(failed())? {
+            let path = entry.path();
+            let Ok(name) = entry.file_name().into_string() else {
+                return Err(StorageError::FileName(path.display().to_string()));
+            };
+            let relative = format!("{prefix}{name}");
+            let kind = entry.file_type().await.map_err(local("could not look at", &path))?;
+            if kind.is_dir() {
+                folders.push((path, format!("{relative}/")));
+            } else if fs::metadata(&path).await.map_err(local("could not look at", &path))?.is_file() {
+                found.push(Found { path, relative });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.relative.cmp(&b.relative));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_leads_out_of_the_folder() {
+        let folder = Path::new("/data");
+        assert_eq!(below(folder, "2026/a b.csv").unwrap(), Path::new("/data/2026/a b.csv"));
+        for wrong in ["", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", r"..\x", r"C:\x", "a\0b"] {
+            assert!(below(folder, wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_file_vanishes() {
+        let folder = tempfile::tempdir().unwrap();
+        let unfinished = Unfinished::beside(&folder.path().join("a.csv"), "x", false).unwrap();
+        std::fs::write(unfinished.path(), "half").unwrap();
+        drop(unfinished);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

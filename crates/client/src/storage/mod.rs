@@ -1,0 +1,76 @@
+//! Storage: listing and transfer of objects in S3, with credentials that renew themselves.
+//!
+//! The protocol is `object_store`'s; what is added here is what a person at a terminal needs: addresses as they type them, files that
+//! appear whole or not at all, S3's own words when it refuses, and a hint. Requests to S3 are signed with the machine's clock, not
+//! with [`Ctx`](skybru_core::Ctx)'s: that is the library's doing.
+//!
+//! Limits that are the library's too: keys with empty parts (`a//b`) or the parts `.` and `..` cannot be named, and an object whose
+//! key ends in `/` (some consoles make such for "folders") is listed without that slash.
+//!
+//! Not here: server-side copies, versions, other clouds.
+
+mod bucket;
+mod download;
+mod error;
+mod local;
+mod location;
+mod service;
+mod upload;
+
+use jiff::Timestamp;
+
+pub use bucket::{Bucket, Depth};
+pub use download::ObjectStream;
+pub use error::{Operation, Refused, StorageError};
+pub use location::{Location, LocationError};
+pub use upload::MULTIPART_FROM;
+
+/// What stands in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// An object.
+    Object(ObjectInfo),
+    /// What several keys have in common up to a slash, that slash included.
+    Folder(String),
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// The whole key.
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub last_modified: Timestamp,
+    /// Changes with the content.
+    pub e_tag: Option<String>,
+}
+
+/// What a transfer came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Transferred {
+    /// Objects or files.
+    pub files: u64,
+    /// Bytes, without those that a resumed download found already here.
+    pub bytes: u64,
+}
+
+/// Is told how far a transfer has come. All methods do nothing by default; `()` is a progress that nobody looks at.
+pub trait Progress: Send + Sync {
+    /// One more object begins. `total` is its size in bytes, where known.
+    fn started(&self, total: Option<u64>) {
+        let _ = total;
+    }
+    /// So many more bytes have passed.
+    fn advanced(&self, bytes: u64) {
+        let _ = bytes;
+    }
+    /// One object is done.
+    fn finished(&self) {}
+}
+
+impl Progress for () {}
+
+/// How many objects a recursive copy transfers at once.
+const OBJECTS_AT_ONCE: usize = 4;
