@@ -1,1 +1,76 @@
-fn main() {}
+//! Share cloud resources between organisations by organisation number, with short-lived tokens only.
+//!
+//! `main` parses, looks at the world once, runs one command and says how it ended.
+
+mod cli;
+mod cmd;
+mod http;
+mod lab;
+mod print;
+mod report;
+mod settings;
+mod system;
+mod wire;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+use crate::cmd::{Call, Outcome};
+use crate::print::Printer;
+use crate::system::System;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::from(1),
+        Ok(Outcome::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(2)),
+        Err(error) => report::report(&error),
+    }
+}
+
+fn start(cli: Cli) -> Result<Outcome> {
+    let system = System::real().context("cannot see where this program runs")?;
+    log(cli.global.verbose, system.var("SKYBRU_LOG"))?;
+    let printer = Printer::new(&cli.global, &system);
+    let call = Call { system, printer, config: cli.global.config };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let outcome = runtime.block_on(run(&call, cli.command));
+    // A blocked read of a terminal must not hold the program back.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(call: &Call, command: Command) -> Result<Outcome> {
+    match command {
+        Command::Try(args) => cmd::try_it::run(call, args).await,
+        Command::Up(args) => cmd::up::run(call, args).await,
+        Command::Token(args) => cmd::token::run(call, args).await,
+        Command::Inspect(args) => cmd::inspect::run(call, args).await,
+        Command::Credentials(args) => cmd::credentials::run(call, args).await,
+        Command::Exec(args) => cmd::exec::run(call, args).await,
+        Command::Ls(args) => cmd::ls::run(call, args).await,
+        Command::Cp(args) => cmd::cp::run(call, args).await,
+        Command::Cat(args) => cmd::cat::run(call, args).await,
+        Command::Registry(args) => cmd::registry::run(call, args).await,
+        Command::Config(args) => cmd::config::run(call, &args),
+        Command::Completions(args) => cmd::completions::run(call, &args),
+    }
+}
+
+/// Logs go to stderr. Quiet by default: commands say what matters themselves.
+fn log(verbose: u8, filter: Option<&str>) -> Result<()> {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or(level)).context("SKYBRU_LOG is not a filter such as info,skybru_issuer=debug")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! `skybru token`.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use skybru_core::OrgId;
+
+use super::{Call, Outcome};
+use crate::wire;
+
+/// Arguments of `token`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// One of `targets` in the settings; may be left out when there is only one
+    target: Option<String>,
+    /// Ask for this scope instead of the target's (may be repeated)
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// Ask for this audience instead of the target's (may be repeated)
+    #[arg(long = "resource", value_name = "URI")]
+    resources: Vec<String>,
+    /// Ask as a supplier in the name of this organisation
+    #[arg(long, value_name = "ORGNO")]
+    consumer_org: Option<OrgId>,
+    /// Name the person that the request is about
+    #[arg(long, value_name = "PID")]
+    pid: Option<String>,
+    /// Ask the issuer even if a token is at hand
+    #[arg(long)]
+    fresh: bool,
+}
+
+pub(crate) async fn run(call: &Call, args: TokenArgs) -> Result<Outcome> {
+    let settings = call.settings()?;
+    let (name, target) = settings.target(args.target.as_deref())?;
+    let mut request = settings.request(name, target, &args.scopes, &args.resources)?;
+    request.consumer_org = args.consumer_org.map(OrgId::number);
+    if args.pid.as_ref().is_some_and(|pid| pid.len() != 11 || !pid.bytes().all(|byte| byte.is_ascii_digit())) {
+        bail!("--pid: expected 11 digits");
+    }
+    request.pid = args.pid;
+    let wired = wire::client(&settings, &target.client, &call.system)?;
+    // Each call of this program begins with an empty cache, so what it gets is fresh either way.
+    let token = if args.fresh { wired.tokens.fresh(&request).await? } else { wired.tokens.token(&request).await? };
+    if call.printer.json {
+        call.printer.object(&token.answer(call.system.ctx.clock.now()))?;
+    } else {
+        call.printer.data(token.token.expose())?;
+    }
+    Ok(Outcome::Done)
+}

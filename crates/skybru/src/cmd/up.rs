@@ -1,0 +1,82 @@
+//! `skybru up`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::{Call, Outcome};
+use crate::lab::{Lab, LabInfo, LabOptions};
+use crate::print::{Printer, Style};
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where everything is kept; it survives a restart
+    #[arg(long, value_name = "FOLDER", default_value = "skybru-lab")]
+    data: PathBuf,
+    /// The first of the lab's ports; it uses this one and up to 11 more
+    #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1024..=65_500))]
+    port_base: u16,
+}
+
+pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
+    let folder = call.system.folder.join(&args.data);
+    let options = LabOptions { folder, port_base: Some(args.port_base), ctx: call.system.ctx.clone() };
+    // Before anything is started: a stop that comes early must not be lost.
+    let stopped = stop_signal()?;
+    let lab = Lab::start(options).await.context("cannot start the lab")?;
+    if call.printer.json {
+        call.printer.object(&lab.info)?;
+    } else {
+        describe(&call.printer, &lab.info);
+    }
+    stopped.await;
+    call.printer.say("stopping: running requests may finish");
+    lab.stop().await;
+    Ok(Outcome::Done)
+}
+
+fn describe(printer: &Printer, info: &LabInfo) {
+    let aws = &info.clouds.aws;
+    let line = |text: &str| printer.say(text);
+    line(&printer.paint(Style::Heading, "The lab is ready. Stop it with Ctrl-C; it remembers everything."));
+    line("");
+    line(&format!("  Maskinporten   {}", info.issuers.maskinporten));
+    line(&format!("  Skyporten      {}", info.issuers.skyporten));
+    line(&format!("  self-service   {}", info.selfservice));
+    line(&format!("  AWS            {}  (account {}, {})", aws.endpoint, aws.account, aws.region));
+    line(&format!("  CA             {}", info.ca_file.display()));
+    line("");
+    line("As the consumer, in another terminal:");
+    line(&format!("  export SKYBRU_CONFIG={}", info.demo.config_file.display()));
+    line("  skybru token demo | skybru inspect");
+    line("  skybru ls demo:timetables/");
+    line("  skybru exec demo -- aws s3 cp s3://fjordbuss-data/timetables/line-1.csv -");
+    line("");
+    line("As the owner of the AWS account:");
+    line(&format!("  export AWS_ENDPOINT_URL={} AWS_DEFAULT_REGION={}", aws.endpoint, aws.region));
+    line(&format!("  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", aws.access_key_id, aws.secret_access_key));
+    line("  aws iam list-open-id-connect-providers");
+}
+
+/// Completes when the program is asked to stop: Ctrl-C, or a termination.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

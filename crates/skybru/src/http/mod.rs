@@ -1,0 +1,3 @@
+//! HTTP that the binary itself serves.
+
+pub(crate) mod container;

@@ -1,0 +1,197 @@
+//! What is set up in a lab: the cast, the provider's share, the consumer's client, and the settings file to use it with.
+//!
+//! Repeating it changes nothing, so a lab that is started again finds itself as it was.
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use skybru_core::OrgNumber;
+use skybru_issuer::selfservice::{ApiError, Caller, ClientFilter, ClientInput, KeySetInput, OrganisationInput, ScopeInput};
+use skybru_store::registry::AccessState;
+
+use super::organisations::{
+    BUCKET, CONSUMER, OPEN_SCOPE, OPERATOR, OUTSIDER, Organisation, PAYROLL, PREFIX, PRIVATE_FILE, PROVIDER, RESOURCE, ROLE,
+    SCOPE, SHARED_FILE, SHARED_PREFIX, TIMETABLE,
+};
+use super::{ACCOUNT, Lab, files, signing_key};
+
+/// Client ids of the cast.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Demo {
+    pub(crate) consumer_client: String,
+    pub(crate) outsider_client: String,
+    pub(crate) provider_client: String,
+    pub(crate) operator_client: String,
+}
+
+/// Scopes of the self-service API itself.
+const ADMIN_SCOPES: [&str; 3] = ["idporten:dcr.write", "idporten:scopes.write", "skybru:operator"];
+
+impl Lab {
+    /// Sets everything up that is not there yet.
+    pub(super) async fn set_up(&mut self) -> Result<()> {
+        self.register_organisations().await?;
+        self.register_scopes().await?;
+        let administration = &ADMIN_SCOPES[..2];
+        self.demo = Demo {
+            consumer_client: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE]).await?,
+            outsider_client: self.register_client(OUTSIDER, "outsider", "outsider.jwk", &[OPEN_SCOPE]).await?,
+            provider_client: self.register_client(PROVIDER, "provider", "provider.jwk", administration).await?,
+            operator_client: self.register_client(OPERATOR, "operator", "operator.jwk", &ADMIN_SCOPES).await?,
+        };
+        self.info.demo.client_id.clone_from(&self.demo.consumer_client);
+        self.share_the_bucket().await?;
+        self.write_settings()
+    }
+
+    async fn register_organisations(&self) -> Result<()> {
+        let operator = caller(OPERATOR)?;
+        let cast: [(Organisation, &[&str]); 4] =
+            [(OPERATOR, &["idporten", "skybru"]), (PROVIDER, &[PREFIX]), (CONSUMER, &[]), (OUTSIDER, &[])];
+        for (organisation, prefixes) in cast {
+            let number: OrgNumber = organisation.number.parse()?;
+            if self.registry.read(|registry| registry.organisation(number).is_some()) {
+                continue;
+            }
+            let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+            let input = OrganisationInput { name: organisation.name.to_owned(), prefixes };
+            self.service.put_organisation(&operator, organisation.number, input).await?;
+        }
+        Ok(())
+    }
+
+    async fn register_scopes(&self) -> Result<()> {
+        let (operator, provider) = (caller(OPERATOR)?, caller(PROVIDER)?);
+        for name in ADMIN_SCOPES {
+            // The operator's own scope is for the operator alone.
+            self.create_scope(&operator, name, "Self-service", name != "skybru:operator").await?;
+        }
+        self.create_scope(&provider, OPEN_SCOPE, "News for everybody", true).await?;
+        if self.create_scope(&provider, SCOPE, "Timetables, read", false).await? {
+            self.service.set_access(&provider, SCOPE, CONSUMER.number, AccessState::Approved).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it was new.
+    async fn create_scope(&self, owner: &Caller, name: &str, description: &str, open: bool) -> Result<bool> {
+        let (prefix, subscope) = name.split_once(':').context("a scope has a colon")?;
+        let input = ScopeInput {
+            prefix: Some(prefix.to_owned()),
+            subscope: Some(subscope.to_owned()),
+            description: Some(description.to_owned()),
+            accessible_for_all: open,
+            ..ScopeInput::default()
+        };
+        match self.service.create_scope(owner, input).await {
+            Ok(_) => Ok(true),
+            Err(ApiError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The client of this description, made if it is not there; its key is in `file`.
+    async fn register_client(&self, organisation: Organisation, name: &str, file: &str, scopes: &[&str]) -> Result<String> {
+        let caller = caller(organisation)?;
+        let key = signing_key(&self.info.data_dir, file)?;
+        let description = format!("skybru lab: {name}");
+        let clients = self.service.clients(&caller, ClientFilter::default())?;
+        if let Some(known) = clients.iter().find(|client| client.description == description) {
+            return Ok(known.client_id.to_string());
+        }
+        let input: ClientInput = serde_json::from_value(json!({
+            "client_name": organisation.name, "description": description, "integration_type": "maskinporten", "scopes": scopes
+        }))?;
+        let client = self.service.create_client(&caller, input).await?;
+        self.service.put_keys(&caller, client.client_id.as_str(), KeySetInput { keys: vec![key.public_jwk()] }).await?;
+        Ok(client.client_id.to_string())
+    }
+
+    /// What organisation A does in its AWS account: trust the issuer, make a role for B, say what it may read, put the data there.
+    async fn share_the_bucket(&self) -> Result<()> {
+        let admin = self.admin();
+        let issuer = self.skyporten.url();
+        let parameters = [
+            ("Url", issuer.as_str()),
+            ("ClientIDList.member.1", RESOURCE),
+            ("ThumbprintList.member.1", self.tls.thumbprint.as_str()),
+        ];
+        admin.iam("CreateOpenIDConnectProvider", &parameters).await?;
+        let trust = trust_policy(issuer.without_scheme(), &format!("{};{SCOPE}", CONSUMER.id()));
+        admin.iam("CreateRole", &[("RoleName", ROLE), ("AssumeRolePolicyDocument", &trust)]).await?;
+        let permissions = permissions();
+        let parameters = [("RoleName", ROLE), ("PolicyName", "read-timetables"), ("PolicyDocument", permissions.as_str())];
+        admin.iam("PutRolePolicy", &parameters).await?;
+        admin.put(&format!("/{BUCKET}"), b"").await?;
+        admin.put(&format!("/{BUCKET}/{SHARED_FILE}"), TIMETABLE.as_bytes()).await?;
+        admin.put(&format!("/{BUCKET}/{PRIVATE_FILE}"), PAYROLL.as_bytes()).await
+    }
+
+    /// Registers an issuer at AWS beside the good one, for a role of its own. Returns the role's ARN.
+    pub(crate) async fn trust_another_issuer(&self, issuer: &skybru_core::IssuerUrl, role: &str) -> Result<String> {
+        let admin = self.admin();
+        let thumbprint = self.tls.thumbprint.as_str();
+        let parameters = [("Url", issuer.as_str()), ("ClientIDList.member.1", RESOURCE), ("ThumbprintList.member.1", thumbprint)];
+        admin.iam("CreateOpenIDConnectProvider", &parameters).await?;
+        let trust = trust_policy(issuer.without_scheme(), &format!("{};{SCOPE}", CONSUMER.id()));
+        admin.iam("CreateRole", &[("RoleName", role), ("AssumeRolePolicyDocument", &trust)]).await?;
+        Ok(format!("arn:aws:iam::{ACCOUNT}:role/{role}"))
+    }
+
+    fn write_settings(&self) -> Result<()> {
+        let info = &self.info;
+        let mut text = String::from("# Written by `skybru up`: the lab's demonstration. Change a copy, not this file.\n");
+        let clients = [
+            ("demo", &info.issuers.skyporten, &self.demo.consumer_client, "client.jwk"),
+            ("outsider", &info.issuers.skyporten, &self.demo.outsider_client, "outsider.jwk"),
+            ("provider", &info.issuers.maskinporten, &self.demo.provider_client, "provider.jwk"),
+            ("operator", &info.issuers.maskinporten, &self.demo.operator_client, "operator.jwk"),
+        ];
+        for (name, issuer, id, key) in clients {
+            text.push_str(&format!(
+                "\n[clients.{name}]\nissuer = {issuer:?}\nclient-id = {id:?}\nkey = {{ file = {key:?} }}\nca-file = \"ca.pem\"\n"
+            ));
+        }
+        let aws = &info.clouds.aws;
+        text.push_str(&format!(
+            "\n[targets.demo]\nclient = \"demo\"\nscope = {SCOPE:?}\nresource = {RESOURCE:?}\n\n[targets.demo.aws]\nrole-arn = \"arn:aws:iam::{ACCOUNT}:role/{ROLE}\"\nregion = {:?}\nbucket = {BUCKET:?}\nendpoint = {:?}\n",
+            aws.region, aws.endpoint
+        ));
+        text.push_str(&format!(
+            "\n[registry]\napi = {:?}\nclient = \"provider\"   # or \"operator\": skybru registry --as operator …\n",
+            info.selfservice
+        ));
+        files::write(&info.demo.config_file, text.as_bytes())
+    }
+}
+
+fn caller(organisation: Organisation) -> Result<Caller> {
+    Ok(Caller::operator(organisation.number.parse::<OrgNumber>()?))
+}
+
+/// Who may assume the role: B with the scope, for this audience, vouched for by the issuer. `host` is the issuer without its scheme.
+fn trust_policy(host: &str, subject: &str) -> String {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/{host}")},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": {format!("{host}:aud"): RESOURCE, format!("{host}:sub"): subject}}
+        }]
+    })
+    .to_string()
+}
+
+/// What the role may do: list and read below one prefix, and see that the bucket is there.
+fn permissions() -> String {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"},
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{BUCKET}/{SHARED_PREFIX}*")},
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": format!("arn:aws:s3:::{BUCKET}"),
+             "Condition": {"StringLike": {"s3:prefix": [SHARED_PREFIX, format!("{SHARED_PREFIX}*")]}}}
+        ]
+    })
+    .to_string()
+}

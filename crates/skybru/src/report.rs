@@ -1,0 +1,61 @@
+//! How an error is told to a person: what was attempted, why it failed, what to do. And the exit code.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use skybru_client::aws::{AwsCredentialError, ExchangeError};
+use skybru_client::http::HttpError;
+use skybru_client::selfservice::ApiCallError;
+use skybru_client::storage::StorageError;
+use skybru_client::token::TokenError;
+
+use crate::settings::SettingsError;
+
+/// The answer is no: somebody else, who may, refused.
+const NO: u8 = 1;
+
+/// Wrong use, or failure.
+const FAILURE: u8 = 2;
+
+/// Prints the error with its causes and hints.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let gone = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(gone) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let mut text = format!("error: {error}\n");
+    let mut last = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if cause != last {
+            text.push_str(&format!("  because: {cause}\n"));
+        }
+        last = cause;
+    }
+    if let Some(hint) = error.chain().find_map(hint) {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(if error.chain().any(is_refusal) { NO } else { FAILURE })
+}
+
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    None.or_else(|| error.downcast_ref::<SettingsError>().and_then(SettingsError::hint))
+        .or_else(|| error.downcast_ref::<TokenError>().and_then(TokenError::hint))
+        .or_else(|| error.downcast_ref::<AwsCredentialError>().and_then(AwsCredentialError::hint))
+        .or_else(|| error.downcast_ref::<ExchangeError>().and_then(ExchangeError::hint))
+        .or_else(|| error.downcast_ref::<ApiCallError>().and_then(ApiCallError::hint))
+        .or_else(|| error.downcast_ref::<StorageError>().and_then(StorageError::hint))
+        .or_else(|| error.downcast_ref::<HttpError>().and_then(HttpError::hint))
+}
+
+fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(TokenError::Refused { .. }))
+        || matches!(error.downcast_ref(), Some(ExchangeError::Refused { .. }))
+        || matches!(error.downcast_ref(), Some(ApiCallError::Refused { .. }))
+        || matches!(error.downcast_ref(), Some(StorageError::Refused(_)))
+}

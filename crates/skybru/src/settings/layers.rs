@@ -1,0 +1,255 @@
+//! Reading the layers and putting one over the other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::options::Options;
+use crate::system::System;
+
+/// Variables that begin so are settings: `SKYBRU_TARGETS__DEMO__SCOPE` is `targets.demo.scope`.
+const PREFIX: &str = "SKYBRU_";
+
+/// Variables that begin so but are flags' own.
+const FLAGS: [&str; 2] = ["SKYBRU_CONFIG", "SKYBRU_LOG"];
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The settings file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// The platform: variables that Nais injects into a pod.
+    Nais(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Nais(name) => write!(f, "variable {name} (Nais)"),
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// The file that was named is not there, or cannot be read.
+    #[error("cannot read the settings file {path}")]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML.
+    #[error("the settings file {path} is not TOML")]
+    Syntax {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A key that nobody knows, a missing one, or a wrong type.
+    #[error("setting {key}: {problem}")]
+    Key { key: String, problem: String },
+    /// A name that stands nowhere.
+    #[error("there is no {kind} {name:?} in the settings{}", listed(.known))]
+    Unknown { kind: &'static str, name: String, known: Vec<String> },
+    /// A value that means nothing.
+    #[error("setting {key}: {problem}")]
+    Value { key: String, problem: String },
+    /// A private key cannot be had.
+    #[error("cannot read the private key of client {client:?} from {place}")]
+    PrivateKey {
+        client: String,
+        place: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; there are: {}", names.join(", ")) }
+}
+
+impl SettingsError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { .. } => Some("name another file with --config, or leave it out to use ./skybru.toml".to_owned()),
+            Self::Unknown { kind, known, .. } if known.is_empty() => {
+                Some(format!("no {kind} is configured at all: is skybru.toml in this folder? name it with --config FILE"))
+            }
+            Self::PrivateKey { .. } => {
+                Some("the key must be a JWK or a PEM file with the private key; check key.file".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The settings in effect.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// What they say.
+    pub(crate) options: Options,
+    /// Where each value came from, by its dotted name.
+    pub(crate) origins: BTreeMap<String, (String, Origin)>,
+    /// The folder to which files in them are relative.
+    pub(crate) folder: PathBuf,
+}
+
+impl Settings {
+    /// Reads `file`, or the first default file that is there, and puts the environment over it.
+    pub(crate) fn load(file: Option<&Path>, system: &System) -> Result<Self, SettingsError> {
+        let mut merged = Table::new();
+        let mut origins = BTreeMap::new();
+        for (name, path, value) in nais(system) {
+            put(&mut merged, &mut origins, &path, Value::String(value), Origin::Nais(name));
+        }
+        let file = file.map(|path| system.folder.join(path)).or_else(|| default_file(system));
+        if let Some(path) = &file {
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+            let table: Table =
+                text.parse().map_err(|source| SettingsError::Syntax { path: path.clone(), source: Box::new(source) })?;
+            put_table(&mut merged, &mut origins, &mut Vec::new(), table, path);
+        }
+        for (name, value) in &system.env {
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !FLAGS.contains(&name.as_str())) else { continue };
+            let path: Vec<String> = rest.split("__").map(|part| part.to_lowercase().replace('_', "-")).collect();
+            put(&mut merged, &mut origins, &path, Value::String(value.clone()), Origin::Variable(name.clone()));
+        }
+        let options = serde_path_to_error::deserialize(Value::Table(merged))
+            .map_err(|error| SettingsError::Key { key: error.path().to_string(), problem: error.inner().message().to_owned() })?;
+        let folder = file.as_deref().and_then(Path::parent).map_or_else(|| system.folder.clone(), Path::to_path_buf);
+        Ok(Self { options, origins, folder })
+    }
+}
+
+fn default_file(system: &System) -> Option<PathBuf> {
+    let here = system.folder.join("skybru.toml");
+    let configured = directories::ProjectDirs::from("", "", "skybru").map(|dirs| dirs.config_dir().join("skybru.toml"));
+    [Some(here), configured].into_iter().flatten().find(|path| path.is_file())
+}
+
+type Origins = BTreeMap<String, (String, Origin)>;
+
+fn put_table(merged: &mut Table, origins: &mut Origins, path: &mut Vec<String>, table: Table, file: &Path) {
+    for (key, value) in table {
+        path.push(key);
+        match value {
+            Value::Table(inner) => put_table(merged, origins, path, inner, file),
+            value => put(merged, origins, path, value, Origin::File(file.to_path_buf())),
+        }
+        path.pop();
+    }
+}
+
+/// Puts one value, over whatever was there. A value where a table stands gives way to the table.
+fn put(merged: &mut Table, origins: &mut Origins, path: &[String], value: Value, origin: Origin) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let mut table = merged;
+    for parent in parents {
+        let slot = table.entry(parent.clone()).or_insert_with(|| Value::Table(Table::new()));
+        if !slot.is_table() {
+            *slot = Value::Table(Table::new());
+        }
+        let Some(inner) = slot.as_table_mut() else { return };
+        table = inner;
+    }
+    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    origins.insert(path.join("."), (shown, origin));
+    table.insert(last.clone(), value);
+}
+
+/// What Nais injects into a pod makes a client, and a target when scopes are declared, both named `maskinporten`.
+fn nais(system: &System) -> Vec<(&'static str, Vec<String>, String)> {
+    let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let required = ["MASKINPORTEN_CLIENT_ID", "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"];
+    if required.iter().any(|name| system.var(name).is_none()) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut take = |name: &'static str, at: &str, value: String| found.push((name, path(at), value));
+    for (name, at) in
+        [("MASKINPORTEN_CLIENT_ID", "clients.maskinporten.client-id"), ("MASKINPORTEN_ISSUER", "clients.maskinporten.issuer")]
+    {
+        take(name, at, system.var(name).unwrap_or_default().to_owned());
+    }
+    take("MASKINPORTEN_CLIENT_JWK", "clients.maskinporten.key.env", "MASKINPORTEN_CLIENT_JWK".to_owned());
+    if let Some(scopes) = system.var("MASKINPORTEN_SCOPES") {
+        take("MASKINPORTEN_SCOPES", "targets.maskinporten.scope", scopes.to_owned());
+        take("MASKINPORTEN_SCOPES", "targets.maskinporten.client", "maskinporten".to_owned());
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skybru_core::Ctx;
+
+    fn system(folder: &Path, env: &[(&str, &str)]) -> System {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        System { env, folder: folder.to_path_buf(), ctx: Ctx::fixed(0, 0).0 }
+    }
+
+    const FILE: &str = r#"
+        [clients.demo]
+        issuer = "https://test.sky.maskinporten.no"
+        client-id = "a"
+        key = { file = "client.jwk" }
+        [targets.timetables]
+        client = "demo"
+        scope = "entur:skyporten.demo"
+    "#;
+
+    fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("skybru.toml"), text).unwrap();
+        Settings::load(None, &system(folder.path(), env))
+    }
+
+    #[test]
+    fn a_variable_beats_the_file_and_says_so() {
+        let settings = load(FILE, &[("SKYBRU_CLIENTS__DEMO__CLIENT_ID", "b")]).unwrap();
+        assert_eq!(settings.options.clients["demo"].client_id, "b");
+        let (value, origin) = &settings.origins["clients.demo.client-id"];
+        assert_eq!((value.as_str(), origin.to_string().as_str()), ("b", "variable SKYBRU_CLIENTS__DEMO__CLIENT_ID"));
+        assert!(matches!(settings.origins["clients.demo.issuer"].1, Origin::File(_)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_wherever_it_stands() {
+        let error = load(&FILE.replace("client-id", "client_id"), &[]).unwrap_err().to_string();
+        assert!(error.starts_with("setting clients.demo.client_id: unknown field `client_id`"), "{error}");
+        let error = load(FILE, &[("SKYBRU_TARGETS__TIMETABLES__SKOPE", "x")]).unwrap_err().to_string();
+        assert!(error.contains("targets.timetables.skope"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Settings::load(Some(Path::new("nothing.toml")), &system(folder.path(), &[])).unwrap_err();
+        assert!(matches!(error, SettingsError::Unreadable { .. }) && error.hint().is_some());
+    }
+
+    #[test]
+    fn in_a_nais_pod_no_file_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = [
+            ("MASKINPORTEN_CLIENT_ID", "id"),
+            ("MASKINPORTEN_CLIENT_JWK", "{}"),
+            ("MASKINPORTEN_ISSUER", "https://maskinporten.no/"),
+            ("MASKINPORTEN_SCOPES", "a:b c:d"),
+        ];
+        let settings = Settings::load(None, &system(folder.path(), &env)).unwrap();
+        assert_eq!(settings.options.clients["maskinporten"].key.env.as_deref(), Some("MASKINPORTEN_CLIENT_JWK"));
+        assert_eq!(settings.options.targets["maskinporten"].scope, "a:b c:d");
+    }
+}

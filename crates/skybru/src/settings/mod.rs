@@ -1,0 +1,7 @@
+//! Settings: environment over file over nothing. Each value knows where it came from; unknown keys are errors.
+
+mod layers;
+mod options;
+mod resolve;
+
+pub(crate) use layers::{Settings, SettingsError};
