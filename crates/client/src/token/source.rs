@@ -159,10 +159,10 @@ impl TokenSource {
         };
         let status = answer.status.as_u16();
         if answer.status == StatusCode::OK {
-            return match answer.json() {
-                Ok(token) => Ok(Attempt::Token(Box::new(token))),
-                Err(error) => Err(TokenError::Unreachable { issuer: issuer.clone(), source: Arc::new(error) }),
-            };
+            // What the parser says may repeat a piece of the answer, and the answer holds a token: it is not passed on.
+            let reason = || "it is not the JSON of a token".to_owned();
+            let token = answer.json().map_err(|_| TokenError::Answer { issuer: issuer.clone(), reason: reason() })?;
+            return Ok(Attempt::Token(Box::new(token)));
         }
         if status == 429 || status >= 500 {
             let error = TokenError::Unavailable { issuer: issuer.clone(), status };
