@@ -57,6 +57,10 @@ fn read_stdin(call: &Call) -> Result<String> {
     }
     let mut text = String::new();
     std::io::stdin().lock().take(LONGEST_INPUT).read_to_string(&mut text).context("cannot read standard input")?;
+    // `skybru token | skybru inspect`: a line is what commands print, and nothing to remark on.
+    if text.ends_with('\n') {
+        text.pop();
+    }
     Ok(text)
 }
 

@@ -15,14 +15,14 @@ pub(crate) struct UpArgs {
     /// Where everything is kept; it survives a restart
     #[arg(long, value_name = "FOLDER", default_value = "skybru-lab")]
     data: PathBuf,
-    /// The first of the lab's ports; it uses this one and up to 11 more
-    #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1024..=65_500))]
+    /// The first of the lab's ports, of which it uses up to 11 more; 0 for any that are free
+    #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(..=65_500))]
     port_base: u16,
 }
 
 pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
     let folder = call.system.folder.join(&args.data);
-    let options = LabOptions { folder, port_base: Some(args.port_base), ctx: call.system.ctx.clone() };
+    let options = LabOptions { folder, port_base: Some(args.port_base).filter(|port| *port > 0), ctx: call.system.ctx.clone() };
     // Before anything is started: a stop that comes early must not be lost.
     let stopped = stop_signal()?;
     let lab = Lab::start(options).await.context("cannot start the lab")?;

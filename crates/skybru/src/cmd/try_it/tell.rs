@@ -14,7 +14,6 @@ pub(super) fn tell(printer: &Printer, story: &Story) -> io::Result<()> {
     line(&format!("  A  {:<16} {}  owns the bucket {}", cast.provider.name, cast.provider.org, road.bucket))?;
     line(&format!("  B  {:<16} {}  wants {}", cast.consumer.name, cast.consumer.org, road.file))?;
     line(&format!("  C  {:<16} {}  was not invited", cast.outsider.name, cast.outsider.org))?;
-    line("")?;
     heading("The road")?;
     line(&format!("1 A grants B the scope {}, and tells its AWS role to trust the issuer", road.scope))?;
     line(&format!("  {} for nobody but \"{}\"", road.issuer, road.subject))?;
@@ -26,16 +25,17 @@ pub(super) fn tell(printer: &Printer, story: &Story) -> io::Result<()> {
     line("No password, access key or secret has gone from A to B: there is none that could leak.")?;
     line("")?;
     heading("Who must be refused is refused, in the service's own words")?;
+    let mut said = "";
     for refusal in &story.refusals {
-        tell_refusal(printer, refusal)?;
+        tell_refusal(printer, refusal, said)?;
+        said = &refusal.text;
     }
     line("")?;
     heading("And the guide of 2023 that ended in an error nobody could explain")?;
     let unexplained = &story.unexplained_error;
-    tell_refusal(printer, &unexplained.refusal)?;
-    line(&format!("  why   {}", unexplained.what))?;
-    line(&format!("  mend  {}", unexplained.fix))?;
-    line("")?;
+    tell_refusal(printer, &unexplained.refusal, "")?;
+    line(&format!("     why: {}", unexplained.what))?;
+    line(&format!("     mend: {}", unexplained.fix))?;
     if story.went_well {
         line(&printer.paint(Style::Good, "All went as it must. Go on with: skybru up"))
     } else {
@@ -43,10 +43,14 @@ pub(super) fn tell(printer: &Printer, story: &Story) -> io::Result<()> {
     }
 }
 
-fn tell_refusal(printer: &Printer, refusal: &Refusal) -> io::Result<()> {
+/// The code on one line, the words on the next, unless they were said just before.
+fn tell_refusal(printer: &Printer, refusal: &Refusal, said: &str) -> io::Result<()> {
     let mark = if refusal.as_it_must { printer.paint(Style::Good, "ok") } else { printer.paint(Style::Bad, "!!") };
     let code = refusal.code.as_deref().unwrap_or("no code");
     printer.data(&format!("{mark} {:<43} {} {code}", refusal.attempt, refusal.by))?;
+    if refusal.text == said {
+        return Ok(());
+    }
     printer.data(&printer.paint(Style::Dim, &format!("     {}", shortened(&refusal.text))))
 }
 
@@ -60,8 +64,9 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.trim_end().replace('\n', " | "))
 }
 
-/// At most a terminal's width; the whole text is in `--json`.
+/// At most a line of a wide terminal, without the caller's own name; the whole text is in `--json`.
 fn shortened(text: &str) -> String {
-    const WIDTH: usize = 108;
+    const WIDTH: usize = 120;
+    let text = text.find(" is not authorized to perform: ").map_or(text, |at| &text[at + 1..]);
     if text.chars().count() <= WIDTH { text.to_owned() } else { format!("{}…", text.chars().take(WIDTH).collect::<String>()) }
 }

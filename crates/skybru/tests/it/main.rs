@@ -1,0 +1,10 @@
+//! The program from outside: as a person at a terminal, or a script, meets it.
+
+mod bad_input;
+mod hostile;
+mod registry;
+mod restart;
+#[path = "../support/mod.rs"]
+mod support;
+mod tools;
+mod try_it;
