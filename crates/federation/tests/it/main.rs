@@ -1,0 +1,18 @@
+//! AWS's rules, one test for each, with AWS's own texts. The rule's id begins the name of its test.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod audience;
+mod case;
+mod clock;
+mod error_text;
+mod guide;
+mod iam;
+mod keys;
+mod lint;
+mod order;
+mod parameters;
+mod properties;
+mod tags;
+mod token;
+mod trust;
