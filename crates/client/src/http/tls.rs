@@ -64,9 +64,9 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn machine(&self) -> Result<&rustls_platform_verifier::Verifier, rustls::Error> {
+    fn machine(&self) -> Result<&rustls_platform_verifier::Verifier, &rustls::Error> {
         let load = || rustls_platform_verifier::Verifier::new(self.provider.clone());
-        self.machine.get_or_init(load).as_ref().map_err(Clone::clone)
+        self.machine.get_or_init(load).as_ref()
     }
 }
 
@@ -88,7 +88,14 @@ impl ServerCertVerifier for Verifier {
                 decided => return decided,
             }
         }
-        self.machine()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        match self.machine() {
+            Ok(machine) => machine.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            // A container without any roots: the remedy is the same as for an issuer that is not among them.
+            Err(error) => {
+                tracing::warn!(%error, "this machine trusts no certificate issuers");
+                Err(CertificateError::UnknownIssuer.into())
+            }
+        }
     }
 
     fn verify_tls12_signature(

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use skybru_client::token::{TokenError, TokenRequest};
+use skybru_client::token::{ClientIdentity, TokenError, TokenRequest, TokenSource};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::issuer::{Step, TestIssuer, ctx, request};
 use crate::{NOW, http};
@@ -215,8 +217,8 @@ async fn an_issuer_that_is_away_is_told_from_one_that_refuses() {
     let issuer = TestIssuer::start([]).await;
     let (ctx, _) = ctx();
     // Nothing listens on port 1 of this machine.
-    let identity = skybru_client::token::ClientIdentity { issuer: "http://127.0.0.1:1".parse().unwrap(), ..issuer.identity() };
-    let source = skybru_client::token::TokenSource::new(ctx, http(), identity).with_retry(crate::at_once());
+    let identity = ClientIdentity { issuer: "http://127.0.0.1:1".parse().unwrap(), ..issuer.identity() };
+    let source = TokenSource::new(ctx, http(), identity).with_retry(crate::at_once());
     let error = source.token(&request()).await.unwrap_err();
     assert!(error.hint().unwrap().contains("web-proxy"), "{:?}", error.hint());
     assert!(std::error::Error::source(&error).is_some());
@@ -231,3 +233,37 @@ async fn a_given_endpoint_must_lie_below_the_issuer_and_needs_no_metadata() {
     source.token(&request()).await.unwrap();
     assert_eq!(issuer.seen.lock().unwrap().metadata_requests, 0);
 }
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_tried_again_with_a_new_assertion() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{", GOOD] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 8192];
+            let mut length = 0;
+            // The form follows its head, perhaps in another piece.
+            while !String::from_utf8_lossy(&request[..length]).contains("assertion=") {
+                length += stream.read(&mut request[length..]).await.unwrap();
+            }
+            requests.push(request);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        requests
+    });
+    let (ctx, _) = ctx();
+    let identity = ClientIdentity {
+        issuer: format!("http://{address}").parse().unwrap(),
+        client_id: "client-1".parse().unwrap(),
+        key: crate::issuer::key(),
+    };
+    let source = TokenSource::new(ctx, http(), identity).with_retry(crate::at_once());
+    let source = source.with_token_endpoint(format!("http://{address}/token")).unwrap();
+    assert!(source.token(&request()).await.is_ok());
+    let requests = server.await.unwrap();
+    assert!(requests[0] != requests[1] && requests[1] != requests[2]);
+}
+
+const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 57\r\nconnection: close\r\n\r\n{\"access_token\":\"x\",\"token_type\":\"Bearer\",\"expires_in\":9}";
