@@ -139,7 +139,7 @@ mod tests {
                     continue;
                 }
                 let shown = path.strip_prefix(&root).unwrap().display().to_string();
-                if !shown.ends_with(".rs") || !shown.contains("/src/") {
+                if path.extension().is_none_or(|extension| extension != "rs") || !shown.contains("/src/") {
                     continue;
                 }
                 let text = fs::read_to_string(&path).unwrap();

@@ -8,7 +8,7 @@ use crate::cli::{Colour, Global};
 use crate::system::System;
 
 /// How to print.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Printer {
     /// Data as JSON.
     pub(crate) json: bool,

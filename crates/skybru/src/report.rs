@@ -32,12 +32,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if cause != last {
-            text.push_str(&format!("  because: {cause}\n"));
+            text.extend(["  because: ", &cause, "\n"]);
         }
         last = cause;
     }
     if let Some(hint) = error.chain().find_map(hint) {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.extend(["hint: ", &hint, "\n"]);
     }
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     ExitCode::from(if error.chain().any(is_refusal) { NO } else { FAILURE })

@@ -175,8 +175,7 @@ pub(crate) async fn run(call: &Call, args: RegistryArgs) -> Result<Outcome> {
     let settings = call.settings()?;
     let scopes = match &args.command {
         RegistryCommand::Org(_) => OPERATE,
-        RegistryCommand::Scope(_) => READ_AND_WRITE_SCOPES,
-        RegistryCommand::Access(_) => READ_AND_WRITE_SCOPES,
+        RegistryCommand::Scope(_) | RegistryCommand::Access(_) => READ_AND_WRITE_SCOPES,
         RegistryCommand::Client(_) => READ_AND_WRITE_CLIENTS,
     };
     let api = wire::registry(&settings, args.actor.as_deref(), scopes, &call.system)?;

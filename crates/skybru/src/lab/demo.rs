@@ -17,10 +17,10 @@ use super::{ACCOUNT, Lab, files, signing_key};
 /// Client ids of the cast.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Demo {
-    pub(crate) consumer_client: String,
-    pub(crate) outsider_client: String,
-    pub(crate) provider_client: String,
-    pub(crate) operator_client: String,
+    pub(crate) consumer: String,
+    pub(crate) outsider: String,
+    pub(crate) provider: String,
+    pub(crate) operator: String,
 }
 
 /// Scopes of the self-service API itself.
@@ -33,12 +33,12 @@ impl Lab {
         self.register_scopes().await?;
         let administration = &ADMIN_SCOPES[..2];
         self.demo = Demo {
-            consumer_client: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE]).await?,
-            outsider_client: self.register_client(OUTSIDER, "outsider", "outsider.jwk", &[OPEN_SCOPE]).await?,
-            provider_client: self.register_client(PROVIDER, "provider", "provider.jwk", administration).await?,
-            operator_client: self.register_client(OPERATOR, "operator", "operator.jwk", &ADMIN_SCOPES).await?,
+            consumer: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE]).await?,
+            outsider: self.register_client(OUTSIDER, "outsider", "outsider.jwk", &[OPEN_SCOPE]).await?,
+            provider: self.register_client(PROVIDER, "provider", "provider.jwk", administration).await?,
+            operator: self.register_client(OPERATOR, "operator", "operator.jwk", &ADMIN_SCOPES).await?,
         };
-        self.info.demo.client_id.clone_from(&self.demo.consumer_client);
+        self.info.demo.client_id.clone_from(&self.demo.consumer);
         self.share_the_bucket().await?;
         self.write_settings()
     }
@@ -138,28 +138,30 @@ impl Lab {
     }
 
     fn write_settings(&self) -> Result<()> {
-        let info = &self.info;
-        let mut text = String::from("# Written by `skybru up`: the lab's demonstration. Change a copy, not this file.\n");
-        let clients = [
-            ("demo", &info.issuers.skyporten, &self.demo.consumer_client, "client.jwk"),
-            ("outsider", &info.issuers.skyporten, &self.demo.outsider_client, "outsider.jwk"),
-            ("provider", &info.issuers.maskinporten, &self.demo.provider_client, "provider.jwk"),
-            ("operator", &info.issuers.maskinporten, &self.demo.operator_client, "operator.jwk"),
-        ];
-        for (name, issuer, id, key) in clients {
-            text.push_str(&format!(
-                "\n[clients.{name}]\nissuer = {issuer:?}\nclient-id = {id:?}\nkey = {{ file = {key:?} }}\nca-file = \"ca.pem\"\n"
-            ));
-        }
+        let (info, demo) = (&self.info, &self.demo);
+        let (skyporten, maskinporten) = (&info.issuers.skyporten, &info.issuers.maskinporten);
+        let client = |issuer: &str, id: &str, key: &str| json!({"issuer": issuer, "client-id": id, "key": {"file": key}, "ca-file": "ca.pem"});
         let aws = &info.clouds.aws;
-        text.push_str(&format!(
-            "\n[targets.demo]\nclient = \"demo\"\nscope = {SCOPE:?}\nresource = {RESOURCE:?}\n\n[targets.demo.aws]\nrole-arn = \"arn:aws:iam::{ACCOUNT}:role/{ROLE}\"\nregion = {:?}\nbucket = {BUCKET:?}\nendpoint = {:?}\n",
-            aws.region, aws.endpoint
-        ));
-        text.push_str(&format!(
-            "\n[registry]\napi = {:?}\nclient = \"provider\"   # or \"operator\": skybru registry --as operator …\n",
-            info.selfservice
-        ));
+        let settings = json!({
+            "clients": {
+                "demo": client(skyporten, &demo.consumer, "client.jwk"),
+                "outsider": client(skyporten, &demo.outsider, "outsider.jwk"),
+                "provider": client(maskinporten, &demo.provider, "provider.jwk"),
+                "operator": client(maskinporten, &demo.operator, "operator.jwk"),
+            },
+            "targets": {"demo": {
+                "client": "demo", "scope": SCOPE, "resource": RESOURCE,
+                "aws": {
+                    "role-arn": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"), "region": aws.region, "bucket": BUCKET,
+                    "endpoint": aws.endpoint,
+                },
+            }},
+            // The provider acts by default; the operator with `skybru registry --as operator`.
+            "registry": {"api": info.selfservice, "client": "provider"},
+        });
+        let text = toml::to_string(&settings).context("the lab's settings cannot be written")?;
+        let text =
+            format!("# Written by `skybru up` at every start: the lab's demonstration. Change a copy, not this file.\n\n{text}");
         files::write(&info.demo.config_file, text.as_bytes())
     }
 }

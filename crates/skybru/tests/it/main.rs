@@ -1,5 +1,7 @@
 //! The program from outside: as a person at a terminal, or a script, meets it.
 
+#![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
+
 mod bad_input;
 mod hostile;
 mod registry;

@@ -1,5 +1,6 @@
 //! Running the `aws` CLI in a home of its own.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -12,7 +13,11 @@ pub(crate) fn present(program: &str, arguments: &[&str]) -> bool {
         return true;
     }
     assert!(std::env::var("SKYBRU_REAL_REQUIRED").is_err(), "{program} is missing, and here it must be there");
-    eprintln!("\n!!!!!! SKIPPED: {program} {arguments:?} cannot be run on this machine; this test has proven nothing !!!!!!\n");
+    // Past the test harness, which would swallow what a passing test prints.
+    let _ = writeln!(
+        std::io::stderr(),
+        "\n!!!!!! SKIPPED: {program} {arguments:?} cannot be run on this machine; this test has proven nothing !!!!!!\n"
+    );
     false
 }
 
@@ -23,7 +28,7 @@ pub(crate) enum Identity<'a> {
     /// Nobody: the call needs no signature.
     Nobody,
     /// Whoever this token says, in this role.
-    WebIdentity { token: &'a str, role: &'a str },
+    Token { token: &'a str, role: &'a str },
     /// The profile of this name in a configuration file.
     Profile { file: &'a Path, name: &'a str },
 }
@@ -47,7 +52,7 @@ pub(crate) fn aws(lab: &Lab, identity: &Identity<'_>, arguments: &[&str]) -> Out
             command.env("AWS_SECRET_ACCESS_KEY", lab.get("/clouds/aws/secret_access_key"));
         }
         Identity::Nobody => {}
-        Identity::WebIdentity { token, role } => {
+        Identity::Token { token, role } => {
             let file = home.path().join("token");
             // No line feed at the end: the CLI would send it along.
             std::fs::write(&file, token).unwrap();

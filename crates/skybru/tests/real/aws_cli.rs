@@ -69,7 +69,7 @@ fn the_whole_guide_works_with_the_real_cli() {
     assert_eq!((&answer["Provider"], &answer["Audience"]), (&json!(provider), &json!(RESOURCE)), "A-25");
     assert!(answer["Credentials"]["AccessKeyId"].as_str().unwrap().starts_with("ASIA"));
 
-    let consumer = Identity::WebIdentity { token: &token, role };
+    let consumer = Identity::Token { token: &token, role };
     let (file, back) = (lab.folder.join("out.csv"), lab.folder.join("back.csv"));
     // Large enough for a multipart upload.
     let content = "linje;tid\n".repeat(1_000_000);
@@ -114,7 +114,7 @@ fn refusals_reach_the_user_in_awss_words() {
         stderr(&output).trim().to_owned()
     };
     let key = issuer_key(&lab);
-    let made = |changes: Value| token(&key, claims(&lab), changes);
+    let made = |changes: Value| token(&key, claims(&lab), &changes);
     let now = claims(&lab)["iat"].as_i64().unwrap();
     assert!(assume(&made(json!({}))).status.success(), "the made token is good, so what follows is refused for its change");
 
@@ -122,10 +122,10 @@ fn refusals_reach_the_user_in_awss_words() {
     assert_eq!(said(&made(json!({"sub": SUBJECT.to_uppercase()}))), NOT_AUTHORIZED, "wrong subject (A-62)");
     let expired = said(&made(json!({"iat": now - 1000, "exp": now - 400})));
     assert!(expired.starts_with("An error occurred (ExpiredTokenException) when calling the AssumeRoleWithWebIdentity operation: Token expired: current date/time "), "A-42: {expired}");
-    let unknown = said(&token(&other_key(), claims(&lab), json!({})));
+    let unknown = said(&token(&other_key(), claims(&lab), &json!({})));
     assert!(unknown.ends_with("Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements"), "A-32: {unknown}");
     let same_name = skybru_protocol::jose::SigningKey::from_text(&other_key().private_jwk().unwrap(), Some(key.kid())).unwrap();
-    assert_eq!(said(&token(&same_name, claims(&lab), json!({}))), NOT_VALIDATED, "wrong signature (A-36)");
+    assert_eq!(said(&token(&same_name, claims(&lab), &json!({}))), NOT_VALIDATED, "wrong signature (A-36)");
     assert!(
         said(&made(json!({"iat": now + 400, "exp": now + 500}))).ends_with(&format!("Token issued in the future: {}", now + 400)),
         "A-43"
@@ -169,7 +169,7 @@ fn thumbprints_and_credentials_are_checked() {
     ];
     works(&lab, &Identity::Root, &update);
     let token = lab.token(&[]);
-    let consumer = Identity::WebIdentity { token: &token, role: ROLE_ARN };
+    let consumer = Identity::Token { token: &token, role: ROLE_ARN };
     let said = refused(&lab, &consumer, &["s3", "ls", "s3://fjordbuss-data/timetables/"]);
     assert!(said.contains("OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint"), "{said}");
     let unsigned = refused(&lab, &Identity::Nobody, &["iam", "list-roles", "--no-sign-request"]);
@@ -212,7 +212,7 @@ fn web_identity_files_and_exec_work() {
     }
     let lab = Lab::start();
     let token = lab.token(&[]);
-    let consumer = Identity::WebIdentity { token: &token, role: ROLE_ARN };
+    let consumer = Identity::Token { token: &token, role: ROLE_ARN };
     assert!(works(&lab, &consumer, &["s3", "ls"]).contains("fjordbuss-data"));
     assert!(works(&lab, &consumer, &["s3", "cp", "s3://fjordbuss-data/timetables/line-1.csv", "-"]).contains("Bergen"));
 

@@ -15,13 +15,13 @@ fn boto3_walks_the_road_and_meets_the_refusals() {
     let lab = Lab::start();
     let key = issuer_key(&lab);
     let now = claims(&lab)["iat"].as_i64().unwrap();
-    let made = |changes: serde_json::Value| token(&key, claims(&lab), changes);
+    let made = |changes: serde_json::Value| token(&key, claims(&lab), &changes);
     let tokens = serde_json::json!({
         "good": lab.token(&[]),
         "wrong_audience": lab.token(&["--resource", "https://somebody.else.example"]),
         "wrong_subject": made(serde_json::json!({"sub": "0192:311046349;fjordbuss:timetables.read"})),
         "expired": made(serde_json::json!({"iat": now - 1000, "exp": now - 400})),
-        "unknown_key": token(&crate::tokens::other_key(), claims(&lab), serde_json::json!({})),
+        "unknown_key": token(&crate::tokens::other_key(), claims(&lab), &serde_json::json!({})),
     });
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/boto3_road.py");
     let home = tempfile::tempdir().unwrap();

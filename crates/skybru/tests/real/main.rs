@@ -2,6 +2,8 @@
 //!
 //! A test whose client is absent says so loudly and passes, unless `SKYBRU_REAL_REQUIRED` is set, as it is in continuous integration.
 
+#![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
+
 mod aws;
 mod aws_cli;
 mod boto3;

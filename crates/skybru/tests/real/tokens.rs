@@ -25,7 +25,7 @@ pub(crate) fn claims(lab: &Lab) -> Value {
 }
 
 /// A token with these changes.
-pub(crate) fn token(key: &SigningKey, mut claims: Value, changes: Value) -> String {
+pub(crate) fn token(key: &SigningKey, mut claims: Value, changes: &Value) -> String {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }

@@ -21,7 +21,7 @@ pub(crate) struct Lab {
     child: Child,
     pub(crate) info: Value,
     pub(crate) folder: PathBuf,
-    _temporary: Option<tempfile::TempDir>,
+    temporary: Option<tempfile::TempDir>,
 }
 
 impl Lab {
@@ -29,7 +29,7 @@ impl Lab {
     pub(crate) fn start() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let mut lab = Self::start_in(temporary.path(), 0);
-        lab._temporary = Some(temporary);
+        lab.temporary = Some(temporary);
         lab
     }
 
@@ -51,7 +51,7 @@ impl Lab {
             child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
             panic!("the lab did not start: {errors}");
         };
-        Self { child, info, folder: folder.to_path_buf(), _temporary: None }
+        Self { child, info, folder: folder.to_path_buf(), temporary: None }
     }
 
     /// A member of what `up --json` printed, such as `/issuers/skyporten`.
@@ -63,7 +63,7 @@ impl Lab {
     pub(crate) fn kill(mut self) -> Option<tempfile::TempDir> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self._temporary.take()
+        self.temporary.take()
     }
 
     /// Asks it to stop and waits until it has.

@@ -11,7 +11,7 @@ use skybru_client::aws::{AwsCredentialSource, AwsExchange, AwsTarget, ExchangeEr
 use skybru_client::http::{Http, HttpOptions, RetryPolicy};
 use skybru_client::storage::{Bucket, StorageError};
 use skybru_client::token::{ClientIdentity, TokenError, TokenRequest, TokenSource, sign_assertion};
-use skybru_core::{Ctx, IssuerUrl, OrgNumber, Secret};
+use skybru_core::{ClientId, Ctx, IssuerUrl, OrgNumber, Secret};
 use skybru_federation::aws::{LintInput, PresentedToken, explain_error, lint};
 use skybru_issuer::selfservice::Caller;
 use skybru_protocol::jose::{Jws, SigningKey};
@@ -140,7 +140,8 @@ struct Actors {
     http: Http,
     consumer: Arc<TokenSource>,
     outsider: Arc<TokenSource>,
-    consumer_at: Box<dyn Fn(&IssuerUrl) -> Result<ClientIdentity> + Send + Sync>,
+    /// The consumer's client id, and the text of its private key.
+    consumer_key: (ClientId, Secret),
     exchange: AwsExchange,
     target: AwsTarget,
     bucket: Bucket,
@@ -160,19 +161,14 @@ impl Actors {
         let mut target = AwsTarget::new(format!("arn:aws:iam::{}:role/{ROLE}", aws.account).parse()?, aws.region.parse()?);
         target.endpoint = Some(aws.endpoint.clone());
         target.duration_seconds = Some(900);
-        let (consumer, outsider) =
-            (source(&lab.demo.consumer_client, "client.jwk")?, source(&lab.demo.outsider_client, "outsider.jwk")?);
+        let (consumer, outsider) = (source(&lab.demo.consumer, "client.jwk")?, source(&lab.demo.outsider, "outsider.jwk")?);
         let exchange = AwsExchange::new(ctx.clone(), http.clone()).with_retry(RetryPolicy::never());
         let request = TokenRequest::new(SCOPE.parse()?).with_resource(RESOURCE);
         let its_exchange = AwsExchange::new(ctx.clone(), http.clone());
         let credentials = AwsCredentialSource::new(ctx.clone(), consumer.clone(), request, its_exchange, target.clone());
         let bucket = Bucket::open(ctx.clone(), &http, Arc::new(credentials), BUCKET)?;
-        let (client, file) = (lab.demo.consumer_client.clone(), lab.info.demo.client_jwk_file.clone());
-        let consumer_at = Box::new(move |issuer: &IssuerUrl| {
-            let key = SigningKey::from_text(&std::fs::read_to_string(&file)?, None)?;
-            Ok(ClientIdentity { issuer: issuer.clone(), client_id: client.parse()?, key })
-        });
-        Ok(Self { ctx: ctx.clone(), http, consumer, outsider, consumer_at, exchange, target, bucket, issuer })
+        let consumer_key = (lab.demo.consumer.parse()?, std::fs::read_to_string(&lab.info.demo.client_jwk_file)?.into());
+        Ok(Self { ctx: ctx.clone(), http, consumer, outsider, consumer_key, exchange, target, bucket, issuer })
     }
 
     async fn token(&self, source: &TokenSource, scope: &str, resource: &str) -> Result<Secret, TokenErrorOrScope> {
@@ -254,7 +250,10 @@ impl Actors {
         issuer: &IssuerUrl,
         role: &str,
     ) -> Result<UnexplainedError> {
-        let source = TokenSource::new(self.ctx.clone(), self.http.clone(), (self.consumer_at)(issuer)?);
+        let (client_id, key) = &self.consumer_key;
+        let key = SigningKey::from_text(key.expose(), None)?;
+        let identity = ClientIdentity { issuer: issuer.clone(), client_id: client_id.clone(), key };
+        let source = TokenSource::new(self.ctx.clone(), self.http.clone(), identity);
         let token = self.token(&source, SCOPE, RESOURCE).await.context("the Skyporten of 2023 gives no token")?;
         let target = AwsTarget { role: role.parse()?, ..self.target.clone() };
         let refusal = by_aws(
