@@ -18,28 +18,28 @@ const KEY: &str = include_str!("../../../protocol/testdata/rsa2048.jwk");
 
 /// What the issuer publishes. Tests change it while it runs.
 #[derive(Debug, Clone)]
-pub struct Documents {
-    pub discovery: Value,
-    pub keys: Value,
+pub(crate) struct Documents {
+    pub(crate) discovery: Value,
+    pub(crate) keys: Value,
 }
 
-pub struct TestIssuer {
+pub(crate) struct TestIssuer {
     /// The `iss` of its tokens.
-    pub url: String,
-    pub key: SigningKey,
+    pub(crate) url: String,
+    pub(crate) key: SigningKey,
     /// The SHA-1 of its CA; none over http.
-    pub thumbprint: Option<String>,
-    pub documents: Arc<Mutex<Documents>>,
+    pub(crate) thumbprint: Option<String>,
+    pub(crate) documents: Arc<Mutex<Documents>>,
 }
 
 impl TestIssuer {
     /// On plain http, which the rules allow on this machine only.
-    pub async fn http() -> Self {
+    pub(crate) async fn http() -> Self {
         Self::serve("http", None, None).await
     }
 
     /// Over TLS. The server sends its own certificate and then the CA's, whose thumbprint is to be pinned.
-    pub async fn tls() -> Self {
+    pub(crate) async fn tls() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -101,18 +101,18 @@ impl TestIssuer {
     }
 
     /// The URL as IAM writes it in ARNs and condition keys.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.url.split_once("://").unwrap().1
     }
 
     /// The claims of a good token, at this second.
-    pub fn claims(&self, now: i64) -> Value {
+    pub(crate) fn claims(&self, now: i64) -> Value {
         json!({"iss": self.url, "sub": "0192:917422575;entur:demo", "aud": "https://skyporten.example.no",
             "iat": now, "exp": now + 120, "jti": "1"})
     }
 
     /// A good token with these claims changed; `null` takes a claim out.
-    pub fn token(&self, now: i64, changes: &Value) -> String {
+    pub(crate) fn token(&self, now: i64, changes: &Value) -> String {
         let mut claims = self.claims(now);
         let members = claims.as_object_mut().unwrap();
         for (name, value) in changes.as_object().unwrap() {

@@ -70,7 +70,7 @@ fn an_unknown_scope_and_a_wrong_key_are_refused_by_the_issuer_with_a_hint() {
         text.contains("Token request contains invalid scopes for client, fjordbuss:nothing") && text.contains("hint:"),
         "{text}"
     );
-    let file = settings(&lab, "key = { file = \"client.jwk\" }", "key = { file = \"outsider.jwk\" }");
+    let file = settings(&lab, "file = \"client.jwk\"", "file = \"outsider.jwk\"");
     let text = refused(&["--config", &file, "token", "demo"]);
     assert!(text.contains("Unknown key identifier (kid) for client") && text.contains("hint:"), "{text}");
 }

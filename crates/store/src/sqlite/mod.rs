@@ -1,7 +1,7 @@
 //! SQLite: everything for one node, in one file beside the program.
 //!
 //! The registry is written with `synchronous = FULL`: it changes seldom and must survive a power cut. The assertion log writes once per
-//! token, in groups (see [`log`]).
+//! token, in groups: one commit a token would cost more than its signature.
 
 mod log;
 mod migrate;
