@@ -1,7 +1,7 @@
 //! Words that every part of skybru shares.
 //!
 //! This crate does no I/O, has no async and reads no clock: whoever needs the time or randomness takes a
-//! [`Clock`](ctx::Clock) or a [`Randomness`](ctx::Randomness) as an argument. Text becomes one of these types once, at the
+//! [`Clock`] or a [`Randomness`] as an argument. Text becomes one of these types once, at the
 //! edge; inside, no bare string carries meaning.
 //!
 //! * [`org`]: Norwegian organisation numbers and their ISO 6523 form, `0192:NNNNNNNNN`
