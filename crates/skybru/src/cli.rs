@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{cat, completions, config, cp, credentials, exec, inspect, ls, registry, token, try_it, up};
+use crate::cmd::{cat, completions, config, cp, credentials, doctor, exec, inspect, ls, registry, token, try_it, up};
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
 ///
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Cat(cat::CatArgs),
     /// Register organisations, scopes, accesses, clients and keys
     Registry(registry::RegistryArgs),
+    /// Find out why something is refused, and how to mend it
+    Doctor(doctor::DoctorArgs),
     /// Show the settings in effect
     Config(config::ConfigArgs),
     /// Print completions for a shell

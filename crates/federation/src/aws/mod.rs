@@ -1,5 +1,6 @@
 //! AWS: IAM identity providers and roles, `AssumeRoleWithWebIdentity`, policies, S3 authorization.
 
+mod catalogue;
 mod error;
 mod error_text;
 mod keys;
@@ -13,6 +14,7 @@ mod token;
 mod trust;
 mod web_identity;
 
+pub use catalogue::{Entry as CatalogueEntry, catalogue_entry};
 pub use error::{AwsError, Fault};
 pub use error_text::explain_error;
 pub use keys::{DocumentProblem, Documents, check_discovery, select_key};

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod credentials;
+pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod inspect;
 pub(crate) mod ls;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
 mod bad_input;
+mod doctor;
 mod hostile;
 mod registry;
 mod restart;
