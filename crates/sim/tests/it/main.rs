@@ -1,9 +1,9 @@
-//! The simulated AWS over real sockets: an account with a provider, a role and a bucket, and an issuer that the tests can break.
+//! The AWS simulator over real sockets: who gets in, who does not, and in which words.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-mod account;
-mod credentials;
+mod calls;
 mod issuer;
-mod refusals;
-mod state;
+mod objects;
+mod sim;
+mod web_identity;
