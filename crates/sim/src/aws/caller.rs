@@ -96,9 +96,13 @@ pub(crate) fn policy_text(state: &State, arn: &str) -> Option<String> {
 }
 
 impl Caller {
-    /// Finds out who signed a request of IAM or STS, and that the signature holds.
-    pub(crate) fn of_request(sim: &Sim, parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
+    /// Finds out who signed a request of `service`, IAM or STS, and that the signature holds.
+    pub(crate) fn of_request(sim: &Sim, service: &str, parts: &Parts, body: &[u8]) -> Result<Self, AwsError> {
         let signature = Signature::find(parts)?.ok_or_else(errors::missing_authentication_token)?;
+        if signature.service != service {
+            let text = format!("Credential should be scoped to correct service: '{service}'. ");
+            return Err(errors::signature_does_not_match(text));
+        }
         let (caller, secret) = Self::find(sim, &signature)?;
         signature.verify(parts, body, &secret, sim.wire_clock.now())?;
         if let Self::Session(session) = &caller

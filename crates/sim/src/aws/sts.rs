@@ -30,10 +30,10 @@ pub(crate) async fn answer(
     match action {
         // The only call that needs no signature: the token is the proof.
         "AssumeRoleWithWebIdentity" => assume_role_with_web_identity(sim, parameters).await,
-        "AssumeRole" => assume_role(sim, parameters, &Caller::of_request(sim, parts, body)?),
+        "AssumeRole" => assume_role(sim, parameters, &Caller::of_request(sim, "sts", parts, body)?),
         "GetCallerIdentity" => {
             // Needs no permission: everybody may ask who they are.
-            let caller = Caller::of_request(sim, parts, body)?;
+            let caller = Caller::of_request(sim, "sts", parts, body)?;
             let (arn, id) = (caller.arn(&sim.account), caller.user_id(&sim.account));
             Ok(Answer::new(vec![text("Arn", arn), text("UserId", id), text("Account", &sim.account.id)]))
         }

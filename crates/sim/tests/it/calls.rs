@@ -5,7 +5,7 @@ use serde_json::json;
 use skybru_core::ctx::ShiftedClock;
 
 use super::issuer::TestIssuer;
-use super::sim::{Keys, NOW, ROLE, TestSim, provider_arn};
+use super::sim::{Keys, NOW, ROLE, TestSim, presigned_identity, provider_arn};
 
 const READ_ALL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}"#;
 
@@ -26,6 +26,50 @@ async fn an_unsigned_or_wrongly_signed_call_is_refused() {
     assert_eq!(t.iam_as(&unknown, "ListRoles", &[]).await.refusal(), (403, "InvalidClientTokenId".to_owned(), text.to_owned()));
     let stray_token = Keys { token: Some("t".to_owned()), ..t.root.clone() };
     assert_eq!(t.iam_as(&stray_token, "ListRoles", &[]).await.refusal().1, "InvalidClientTokenId");
+}
+
+#[tokio::test]
+async fn a_presigned_call_is_its_signers_and_nobody_elses() {
+    let issuer = TestIssuer::http().await;
+    let t = TestSim::start().await;
+    t.set_up(&issuer).await;
+    let keys = t.keys(&issuer).await;
+    let url = presigned_identity(&t, &keys);
+    let answer = t.send(None, "GET", &url, &[], b"").await;
+    assert_eq!(answer.text("Arn"), "arn:aws:sts::123456789012:assumed-role/skyporten-role/917422575");
+    let longer = url.replace("X-Amz-Expires=60", "X-Amz-Expires=900");
+    assert_eq!(t.send(None, "GET", &longer, &[], b"").await.refusal().1, "SignatureDoesNotMatch");
+    let guessed = Keys { secret: "wrong".to_owned(), ..keys };
+    let url = presigned_identity(&t, &guessed);
+    assert_eq!(t.send(None, "GET", &url, &[], b"").await.refusal().1, "SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn a_signature_for_another_service_is_refused() {
+    let t = TestSim::start().await;
+    let kind = [("content-type", "application/x-www-form-urlencoded")];
+    let answer = t.send(Some((&t.root, "sts")), "POST", "/", &kind, b"Action=ListRoles&Version=2010-05-08").await;
+    assert_eq!(answer.refusal().1, "SignatureDoesNotMatch");
+    assert!(answer.refusal().2.contains("correct service: 'iam'"), "{}", answer.body);
+}
+
+/// The name is free again; the old credentials are not for its new owner.
+#[tokio::test]
+async fn credentials_of_a_deleted_role_do_not_work_for_its_successor() {
+    let issuer = TestIssuer::http().await;
+    let t = TestSim::start().await;
+    t.set_up(&issuer).await;
+    let keys = t.keys(&issuer).await;
+    let role = ("RoleName", "skyporten-role");
+    t.iam("DeleteRolePolicy", &[role, ("PolicyName", "read")]).await;
+    t.iam("DeleteRole", &[role]).await;
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"Federated": provider_arn(&issuer)}, "Action": "sts:AssumeRoleWithWebIdentity"}]});
+    t.iam("CreateRole", &[role, ("AssumeRolePolicyDocument", &trust.to_string())]).await;
+    t.put_policy(&json!([{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}])).await;
+    assert_eq!(t.s3(Some(&keys), "GET", "/shared/in/a.csv", b"").await.refusal().1, "AccessDenied");
+    let newer = t.keys(&issuer).await;
+    assert_eq!(t.s3(Some(&newer), "GET", "/shared/in/a.csv", b"").await.status, 200);
 }
 
 /// A-65.

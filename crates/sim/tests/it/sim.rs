@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
+    UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
 use jiff::Timestamp;
@@ -219,6 +220,23 @@ impl TestSim {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), body: body.to_owned() }
     }
+}
+
+/// `GetCallerIdentity` as a URL that is good for a minute, as Kubernetes and Vault send it around.
+pub(crate) fn presigned_identity(t: &TestSim, keys: &Keys) -> String {
+    let identity = Credentials::new(&keys.id, &keys.secret, keys.token.clone(), None, "test").into();
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_secs(60));
+    let time = SystemTime::from(SystemClock.now());
+    let params = SigningParams::builder().identity(&identity).region("eu-north-1").name("sts").time(time).settings(settings);
+    let path = "/?Action=GetCallerIdentity&Version=2011-06-15";
+    let url = format!("{}{path}", t.sim.base_url());
+    let request = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(b"")).unwrap();
+    let (instructions, _) = sign(request, &params.build().unwrap().into()).unwrap().into_parts();
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(instructions.params());
+    format!("{path}&{}", query.finish())
 }
 
 /// The provider's ARN.

@@ -59,6 +59,9 @@ pub(crate) enum SettingsError {
     /// A name that stands nowhere.
     #[error("there is no {kind} {name:?} in the settings{}", listed(.known))]
     Unknown { kind: &'static str, name: String, known: Vec<String> },
+    /// Nothing was named, and there is not exactly one.
+    #[error("no target was named, and the settings have {}", if .0.is_empty() { "none".to_owned() } else { format!("several: {}", .0.join(", ")) })]
+    Unnamed(Vec<String>),
     /// A value that means nothing.
     #[error("setting {key}: {problem}")]
     Value { key: String, problem: String },
@@ -81,6 +84,9 @@ impl SettingsError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Unreadable { .. } => Some("name another file with --config, or leave it out to use ./skybru.toml".to_owned()),
+            Self::Unnamed(known) if known.is_empty() => {
+                Some("is skybru.toml in this folder? name it with --config FILE; `skybru try` needs none".to_owned())
+            }
             Self::Unknown { kind, known, .. } if known.is_empty() => {
                 Some(format!("no {kind} is configured at all: is skybru.toml in this folder? name it with --config FILE"))
             }

@@ -24,7 +24,7 @@ impl Settings {
             },
             None => match targets.iter().next() {
                 Some((name, target)) if targets.len() == 1 => Ok((name, target)),
-                _ => Err(SettingsError::Unknown { kind: "target", name: "(none given)".to_owned(), known: known() }),
+                _ => Err(SettingsError::Unnamed(known())),
             },
         }
     }

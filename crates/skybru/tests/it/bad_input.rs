@@ -32,6 +32,8 @@ fn without_settings_it_says_where_they_are_looked_for() {
         text.contains("there is no target \"demo\" in the settings") && text.contains("hint: no target is configured"),
         "{text}"
     );
+    let text = fails(folder.path(), &["token"]);
+    assert!(text.contains("no target was named, and the settings have none"), "{text}");
     let text = fails(folder.path(), &["--config", "nowhere.toml", "token"]);
     assert!(text.contains("cannot read the settings file") && text.contains("nowhere.toml"), "{text}");
 }

@@ -49,7 +49,8 @@ impl Service {
             let error = AwsError::new("A-65", "RequestEntityTooLarge", 413, "The request is too large.");
             return xml(413, error_document(&error, FAULT_NAMESPACE, request_id), request_id);
         };
-        let form = if parts.method == Method::POST { &body[..] } else { parts.uri.query().unwrap_or_default().as_bytes() };
+        // boto3 presigns calls as a POST without a body.
+        let form = if body.is_empty() { parts.uri.query().unwrap_or_default().as_bytes() } else { &body[..] };
         let parameters = Parameters::parse(form);
         let action = parameters.get("Action").unwrap_or_default();
         match self.answer(action, &parameters, &parts, &body).await {
@@ -92,13 +93,14 @@ fn is_query(request: &Request<Body>) -> bool {
     if request.uri().path() != "/" {
         return false;
     }
-    let has_action = |form: &[u8]| form_urlencoded::parse(form).any(|(name, _)| name == "Action");
+    let query = request.uri().query().unwrap_or_default();
+    let has_action = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "Action");
     match *request.method() {
         Method::POST => {
             let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-            kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
+            has_action || kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
         }
-        Method::GET => has_action(request.uri().query().unwrap_or_default().as_bytes()),
+        Method::GET => has_action,
         _ => false,
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn answer(
     parts: &Parts,
     body: &[u8],
 ) -> Result<Answer, AwsError> {
-    let caller = Caller::of_request(sim, parts, body)?;
+    let caller = Caller::of_request(sim, "iam", parts, body)?;
     if !is_known(action) {
         return Err(errors::invalid_action(action, parameters.get("Version").unwrap_or_default()));
     }
