@@ -17,6 +17,12 @@ struct Cli {
 enum Task {
     /// Everything that must pass before a change lands, in order of speed
     Ci,
+    /// Measures a promise in a release build: `cargo xtask bench issuer --help` tells more
+    Bench {
+        /// What to measure, and how
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// A step: its name, its command, and whether its tool may be absent.
@@ -58,7 +64,15 @@ const STEPS: [Step; 5] = [
 fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Ci => ci(),
+        Task::Bench { arguments } => bench(&arguments),
     }
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.args(["run", "--release", "--locked", "--quiet", "-p", "skybru-bench", "--"]).args(arguments);
+    let status = command.status().context("cannot run cargo")?;
+    if status.success() { Ok(()) } else { bail!("the benchmark failed") }
 }
 
 #[expect(clippy::print_stderr, reason = "this is its purpose")]
@@ -104,8 +118,8 @@ mod tests {
     /// Each crate may use only what the map's arrows allow.
     #[test]
     fn no_crate_uses_one_above_it() {
-        let order = ["core", "protocol", "federation", "store", "issuer", "client", "sim", "skybru"];
-        let allowed: [(&str, &[&str]); 8] = [
+        let order = ["core", "protocol", "federation", "store", "issuer", "client", "sim", "skybru", "bench"];
+        let allowed: [(&str, &[&str]); 9] = [
             ("core", &[]),
             ("protocol", &["core"]),
             ("federation", &["core", "protocol"]),
@@ -114,6 +128,7 @@ mod tests {
             ("client", &["core", "protocol"]),
             ("sim", &["core", "protocol", "federation"]),
             ("skybru", &["core", "protocol", "federation", "store", "issuer", "client", "sim"]),
+            ("bench", &["core", "protocol", "store", "issuer", "client", "sim"]),
         ];
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for (name, may_use) in allowed {

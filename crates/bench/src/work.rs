@@ -1,0 +1,109 @@
+//! What is asked: clients, and assertions signed beforehand, each for one use.
+
+use anyhow::{Context as _, Result};
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+use skybru_protocol::jose::SigningKey;
+use skybru_store::Change;
+
+/// The scope that every client asks for.
+pub(crate) const SCOPE: &str = "fjordbuss:timetables.read";
+
+/// The resource that every client names.
+pub(crate) const RESOURCE: &str = "https://skyporten.example.no";
+
+const PROVIDER: &str = "314330897";
+const CONSUMER: &str = "310702641";
+const TIME: &str = "2026-11-01T00:00:00Z";
+
+/// The id of client number `place`.
+pub(crate) fn client_id(place: usize) -> String {
+    format!("{place:08x}-0000-4000-8000-000000000000")
+}
+
+/// The places of the clients that send requests, spread evenly over all of them, one client after the other.
+pub(crate) fn senders(clients: usize, requests: usize) -> impl Iterator<Item = usize> {
+    let stride = (clients / requests.max(1)).max(1);
+    (0..requests).map(move |request| (request * stride) % clients)
+}
+
+/// A registry of `clients` clients. Those that will send one of `requests` requests have the public half of `key`; each other has a key
+/// of its own: an odd number of the right size, which nobody will ever verify with, but which fills memory like any other.
+pub(crate) fn registry(clients: usize, requests: usize, key: &SigningKey) -> Result<impl Iterator<Item = Result<Change>>> {
+    let sending: std::collections::HashSet<usize> = senders(clients, requests).collect();
+    let public = serde_json::to_value(key.public_jwk())?;
+    let mut numbers = ChaCha20Rng::seed_from_u64(7);
+    let base = [
+        json!({"put_organisation": {"orgno": PROVIDER, "name": "Fjordbuss", "prefixes": ["fjordbuss"], "created": TIME, "last_updated": TIME}}),
+        json!({"put_organisation": {"orgno": CONSUMER, "name": "Kystdata", "created": TIME, "last_updated": TIME}}),
+        json!({"put_scope": {"name": SCOPE, "owner_orgno": PROVIDER, "description": "Timetables", "active": true, "created": TIME, "last_updated": TIME}}),
+        json!({"put_access": {"scope": SCOPE, "consumer_orgno": CONSUMER, "state": "APPROVED", "created": TIME, "last_updated": TIME}}),
+    ];
+    let of_clients = (0..clients).flat_map(move |place| {
+        let id = client_id(place);
+        let jwk = if sending.contains(&place) { public.clone() } else { stranger(&mut numbers) };
+        [
+            json!({"put_client": {
+                "client_id": id, "client_name": "bench", "client_orgno": CONSUMER, "integration_type": "maskinporten",
+                "application_type": "web", "token_endpoint_auth_method": "private_key_jwt",
+                "grant_types": ["urn:ietf:params:oauth:grant-type:jwt-bearer"], "scopes": [SCOPE], "active": true,
+                "created": TIME, "last_updated": TIME
+            }}),
+            json!({"put_keys": {"client": id, "keys": [
+                {"kid": jwk["kid"], "jwk": jwk, "created": TIME, "expires": "2027-11-01T00:00:00Z"}
+            ]}}),
+        ]
+    });
+    Ok(base.into_iter().chain(of_clients).map(|change| serde_json::from_value(change).context("a change of the registry")))
+}
+
+fn stranger(numbers: &mut ChaCha20Rng) -> Value {
+    let mut modulus = [0; 256];
+    numbers.fill_bytes(&mut modulus);
+    modulus[0] |= 0x80;
+    modulus[255] |= 1;
+    let kid = URL_SAFE_NO_PAD.encode(&modulus[16..32]);
+    json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB"})
+}
+
+/// Bodies of token requests, each with an assertion of its own. `issued` is in seconds since 1970; they are good for two minutes.
+pub(crate) fn grants(key: &SigningKey, audience: &str, clients: usize, requests: usize, issued: i64) -> Result<Vec<Bytes>> {
+    let mut bodies = Vec::with_capacity(requests);
+    for place in senders(clients, requests) {
+        let claims = json!({
+            "aud": audience, "iss": client_id(place), "scope": SCOPE, "resource": RESOURCE,
+            "iat": issued, "exp": issued + 120, "jti": mark()?
+        });
+        let assertion = key.sign(None, &claims).context("signing an assertion")?;
+        bodies
+            .push(Bytes::from(format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}")));
+    }
+    Ok(bodies)
+}
+
+/// The same for an OAuth server that knows client credentials with `private_key_jwt`
+/// ([RFC 7523, section 2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
+pub(crate) fn client_credentials(key: &SigningKey, audience: &str, requests: usize, issued: i64) -> Result<Vec<Bytes>> {
+    let mut bodies = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let client = client_id(0);
+        let claims = json!({"aud": audience, "iss": client, "sub": client, "iat": issued, "exp": issued + 120, "jti": mark()?});
+        let assertion = key.sign(None, &claims).context("signing an assertion")?;
+        bodies.push(Bytes::from(format!(
+            "grant_type=client_credentials&scope=read&client_id={client}\
+             &client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion={assertion}"
+        )));
+    }
+    Ok(bodies)
+}
+
+fn mark() -> Result<String> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).ok().context("no randomness")?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
