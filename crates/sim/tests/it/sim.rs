@@ -227,7 +227,7 @@ pub(crate) fn presigned_identity(t: &TestSim, keys: &Keys) -> String {
     let identity = Credentials::new(&keys.id, &keys.secret, keys.token.clone(), None, "test").into();
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
-    settings.expires_in = Some(Duration::from_secs(60));
+    settings.expires_in = Some(Duration::from_mins(1));
     let time = SystemTime::from(SystemClock.now());
     let params = SigningParams::builder().identity(&identity).region("eu-north-1").name("sts").time(time).settings(settings);
     let path = "/?Action=GetCallerIdentity&Version=2011-06-15";
