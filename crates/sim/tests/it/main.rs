@@ -4,6 +4,7 @@
 
 mod calls;
 mod issuer;
+mod mutations;
 mod objects;
 mod sim;
 mod web_identity;

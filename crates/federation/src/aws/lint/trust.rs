@@ -70,6 +70,7 @@ pub(super) fn lint(
         lint_conditions(statement, &case, findings);
         lint_subject(statement, &case, findings);
     }
+    lint_absence(&document, findings);
     if let Some(Verdict { outcome: Outcome::Denied, by: Some((_, place)), .. }) = &case.verdict {
         let what = format!("statement {} of the trust policy denies this token", place + 1);
         findings.push(Finding::new("D-25", Who::Provider, what, "take the statement out, or narrow its conditions"));
@@ -109,6 +110,20 @@ fn lint_action(statement: &Statement, findings: &mut Vec<Finding>) {
         let finding = Finding::new("D-27", Who::Provider, what, format!("set \"Action\": \"{ASSUME}\""));
         findings.push(finding.compared(ASSUME, actions.join(", ")));
     }
+}
+
+/// D-27: statements for tags and source identity, and none that lets anybody in.
+fn lint_absence(document: &Document, findings: &mut Vec<Finding>) {
+    let allows = |statement: &Statement| {
+        statement.effect() == Effect::Allow && statement.actions().is_none_or(|actions| names_action(actions, ASSUME))
+    };
+    if document.statements().iter().any(allows) || findings.iter().any(|finding| finding.rule == "D-27") {
+        return;
+    }
+    let named: Vec<String> = document.statements().iter().filter_map(Statement::actions).flatten().cloned().collect();
+    let what = "no statement of the trust policy allows sts:AssumeRoleWithWebIdentity, so nobody gets in";
+    let finding = Finding::new("D-27", Who::Provider, what, format!("add \"{ASSUME}\" to the statement's \"Action\""));
+    findings.push(finding.compared(ASSUME, named.join(", ")));
 }
 
 fn names_action(actions: &[String], action: &str) -> bool {
