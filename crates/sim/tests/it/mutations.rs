@@ -316,7 +316,7 @@ const MISTAKES: [Mistake; 32] = [
         });
     }),
     ("session name that AWS refuses", "ValidationError", &["D-28"], |s, dice| {
-        s.session_name = (*dice.one_of(&["0192:917422575", "a/b", "917422575;x", "x", "sky porten"])).to_owned();
+        s.session_name = String::from(*dice.one_of(&["0192:917422575", "a/b", "917422575;x", "x", "sky porten"]));
     }),
     ("duration that the role does not allow", "ValidationError", &["D-29"], |s, dice| {
         s.duration = *dice.one_of(&[60, 899, 3601, 7200, 43_200]);
