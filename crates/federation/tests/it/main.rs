@@ -13,6 +13,7 @@ mod lint;
 mod order;
 mod parameters;
 mod properties;
+mod reach;
 mod tags;
 mod token;
 mod trust;

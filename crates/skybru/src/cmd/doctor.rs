@@ -13,7 +13,8 @@ use skybru_client::http::{Http, HttpOptions};
 use skybru_client::token::TokenError;
 use skybru_core::IssuerUrl;
 use skybru_federation::aws::{
-    LintInput, OidcProvider, PresentedToken, ProviderInput, Role, RoleInput, account_of_arn, catalogue_entry, explain_error, lint,
+    LintInput, OidcProvider, Organisations, PresentedToken, ProviderInput, Reach, Role, RoleInput, Values, account_of_arn,
+    catalogue_entry, explain_error, lint, reach,
 };
 use skybru_federation::{Finding, Severity, Who, difference};
 use skybru_protocol::jose::JwkSet;
@@ -78,7 +79,8 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     if let Some(error) = &args.error {
         from_text(error, &mut findings);
     }
-    report(&call.printer, &findings)?;
+    let reaches = role.as_ref().map(reach).transpose().unwrap_or_default().unwrap_or_default();
+    report(&call.printer, &findings, &reaches)?;
     Ok(if findings.iter().any(|finding| finding.severity > Severity::Advice) { Outcome::No } else { Outcome::Done })
 }
 
@@ -186,9 +188,29 @@ fn provider_for(token: &PresentedToken, role: &Role) -> Option<OidcProvider> {
     OidcProvider::create(account_of_arn(&role.arn)?, input, 0).ok()
 }
 
-fn report(printer: &Printer, findings: &[Finding]) -> std::io::Result<()> {
+/// ` statement 1 can let in …`: whom the trust policy is about, whatever token was looked at.
+fn line_of(reach: &Reach) -> String {
+    let who = match &reach.organisations {
+        Organisations::Any => "any organisation".to_owned(),
+        Organisations::Only(numbers) if numbers.is_empty() => "no organisation".to_owned(),
+        Organisations::Only(numbers) => numbers.iter().map(|number| format!("0192:{number}")).collect::<Vec<_>>().join(", "),
+    };
+    let listed = |values: &Values| values.listed().map(|values| values.into_iter().collect::<Vec<_>>().join(", "));
+    let subjects = listed(&reach.subjects).map(|subjects| format!("; subjects: {subjects}")).unwrap_or_default();
+    let audiences = listed(&reach.audiences).map(|audiences| format!("; audiences: {audiences}")).unwrap_or_default();
+    format!("statement {} can let in {who}{subjects}{audiences}", reach.statement + 1)
+}
+
+fn report(printer: &Printer, findings: &[Finding], reaches: &[Reach]) -> std::io::Result<()> {
     if printer.json {
-        return printer.object(&json!({ "findings": findings }));
+        let mut object = json!({ "findings": findings });
+        if !reaches.is_empty() {
+            object["reach"] = json!(reaches);
+        }
+        return printer.object(&object);
+    }
+    for reach in reaches {
+        printer.data(&line_of(reach))?;
     }
     for finding in findings {
         let (style, word) = match finding.severity {

@@ -59,6 +59,9 @@ fn a_trust_policy_is_read_against_a_token() {
     let found = policy(&format!(r#""{host}:sub": "0192:310702641-fjordbuss:timetables.read""#));
     assert!(found.contains(&"D-25".to_owned()), "{found:?}");
     assert_eq!(policy(&format!(r#""{host}:sub": "0192:310702641;fjordbuss:timetables.read""#)), Vec::<String>::new());
+    let output = program(&lab.folder, &["doctor", "--offline", "--aws-trust-policy", "trust.json"]).output().unwrap();
+    let text = stdout(&output);
+    assert!(text.contains("statement 1 can let in 0192:310702641; subjects: 0192:310702641;fjordbuss:timetables.read"), "{text}");
 }
 
 #[test]

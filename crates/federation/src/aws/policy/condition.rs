@@ -112,6 +112,16 @@ impl Operator {
         matches!(self.comparison, Comparison::StringLike | Comparison::ArnLike)
     }
 
+    /// Whether it compares the texts themselves.
+    pub fn compares_text(self) -> bool {
+        matches!(self.comparison, Comparison::StringEquals | Comparison::StringEqualsIgnoreCase | Comparison::StringLike)
+    }
+
+    /// Whether upper and lower case are the same to it.
+    pub fn ignores_case(self) -> bool {
+        self.comparison == Comparison::StringEqualsIgnoreCase
+    }
+
     /// How it takes several values.
     pub fn quantifier(self) -> Quantifier {
         self.quantifier

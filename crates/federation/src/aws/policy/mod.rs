@@ -14,6 +14,11 @@ pub use evaluate::{Context, Miss, MissReason, Outcome, Request, Verdict, evaluat
 
 use super::AwsError;
 
+/// Whether `text` fits `pattern`, in which `*` stands for any characters and `?` for one. Case counts.
+pub(in crate::aws) fn glob_matches(pattern: &str, text: &str) -> bool {
+    pattern::Pattern::plain(pattern).matches(text, false)
+}
+
 /// Checks a policy that will be attached to a role: it names resources and no principal.
 pub fn check_identity_policy(text: &str) -> Result<Document, AwsError> {
     let document = Document::parse(text)?;
