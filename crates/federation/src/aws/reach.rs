@@ -102,7 +102,7 @@ impl Values {
     /// The only values that there are, when no group is left open.
     pub fn listed(&self) -> Option<BTreeSet<&str>> {
         let Self::Fitting(groups) = self else { return None };
-        let closed = groups.iter().find(|group| group.iter().all(|pattern| pattern.is_one_value()))?;
+        let closed = groups.iter().find(|group| group.iter().all(ValuePattern::is_one_value))?;
         Some(closed.iter().map(|pattern| pattern.text.as_str()).filter(|value| self.admit(value)).collect())
     }
 }
@@ -119,7 +119,7 @@ impl ValuePattern {
     }
 
     fn is_one_value(&self) -> bool {
-        !self.ignores_case && !(self.wildcards && self.text.contains(['*', '?']))
+        !(self.ignores_case || self.wildcards && self.text.contains(['*', '?']))
     }
 
     /// The organisations whose subjects could fit; `None` for any.
