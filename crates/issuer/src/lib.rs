@@ -3,6 +3,7 @@
 //! * [`Issuer`] answers token requests; its rules are in [`grant`], its refusals in [`refusal`]
 //! * [`profile`] tells Maskinporten from Skyporten: metadata and subject
 //! * [`keys`] holds what signs
+//! * [`private`] is the issuer without a server: static documents, keys with a life of their own, tokens signed on the spot
 //! * [`selfservice`] is the API with which organisations register scopes, accesses, clients and keys
 //! * [`http`] puts all of it on the wire; nothing else here knows HTTP
 //!
@@ -13,6 +14,7 @@ pub mod grant;
 pub mod http;
 mod issuer;
 pub mod keys;
+pub mod private;
 pub mod profile;
 pub mod refusal;
 pub mod selfservice;
