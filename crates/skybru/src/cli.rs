@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{cat, completions, config, cp, credentials, doctor, exec, inspect, ls, registry, token, try_it, up};
+use crate::cmd::{cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, registry, token, try_it, up};
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
 ///
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Cp(cp::CpArgs),
     /// Print an object
     Cat(cat::CatArgs),
+    /// Run an issuer of your own, on a static site
+    Issuer(issuer::IssuerArgs),
     /// Register organisations, scopes, accesses, clients and keys
     Registry(registry::RegistryArgs),
     /// Find out why something is refused, and how to mend it

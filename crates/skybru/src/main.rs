@@ -56,6 +56,7 @@ async fn run(call: &Call, command: Command) -> Result<Outcome> {
         Command::Ls(args) => cmd::ls::run(call, args).await,
         Command::Cp(args) => cmd::cp::run(call, args).await,
         Command::Cat(args) => cmd::cat::run(call, args).await,
+        Command::Issuer(args) => cmd::issuer::run(call, args).await,
         Command::Registry(args) => cmd::registry::run(call, args).await,
         Command::Doctor(args) => cmd::doctor::run(call, args).await,
         Command::Config(args) => cmd::config::run(call, &args),

@@ -9,6 +9,7 @@ use skybru_client::http::HttpError;
 use skybru_client::selfservice::ApiCallError;
 use skybru_client::storage::StorageError;
 use skybru_client::token::TokenError;
+use skybru_issuer::private::KeysError;
 
 use crate::settings::SettingsError;
 
@@ -54,7 +55,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(TokenError::Refused { .. }))
+    error.downcast_ref::<KeysError>().is_some()
+        || matches!(error.downcast_ref(), Some(TokenError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(ExchangeError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(ApiCallError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(StorageError::Refused(_)))

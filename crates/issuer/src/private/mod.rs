@@ -10,7 +10,7 @@ use skybru_core::IssuerUrl;
 use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
 
-pub use claims::{ClaimsError, MintRequest, Template, mint};
+pub use claims::{ClaimsError, MAX_LIFETIME_SECONDS, MintRequest, Template, mint};
 pub use lifecycle::{KeyRecord, KeyState, Keys, KeysError, Lifetimes};
 
 /// Where the discovery document stands below the issuer.

@@ -8,6 +8,7 @@ pub(crate) mod credentials;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod inspect;
+pub(crate) mod issuer;
 pub(crate) mod ls;
 mod place;
 mod progress;

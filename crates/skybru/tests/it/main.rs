@@ -5,6 +5,7 @@
 mod bad_input;
 mod doctor;
 mod hostile;
+mod private_issuer;
 mod registry;
 mod restart;
 #[path = "../support/mod.rs"]

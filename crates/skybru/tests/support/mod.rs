@@ -2,6 +2,9 @@
 
 #![expect(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod aws;
+pub(crate) mod site;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

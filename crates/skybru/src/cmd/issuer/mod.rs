@@ -1,0 +1,75 @@
+//! `skybru issuer …`: an issuer of one's own.
+//!
+//! The private issuer needs no server: `init --static` makes a folder, `publish` puts two documents on a static site and looks at them
+//! from outside, `mint` signs a token. `keys` lets keys come and go without any verifier noticing.
+
+mod folder;
+mod init;
+mod keys;
+mod mint;
+mod publish;
+mod thumbprint;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::{Call, Outcome};
+
+/// Arguments of `issuer`.
+#[derive(Debug, Args)]
+pub(crate) struct IssuerArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make the folder of a private issuer: settings and first key
+    Init(init::InitArgs),
+    /// Write discovery document and key set to a static site, and look at them from outside
+    Publish(publish::PublishArgs),
+    /// Sign one token
+    Mint(mint::MintArgs),
+    /// Show, change and take away signing keys
+    Keys(keys::KeysArgs),
+    /// Print the thumbprint that AWS asks for: of the site's certificate chain, not of a signing key
+    Thumbprint(thumbprint::ThumbprintArgs),
+}
+
+/// Where the issuer's folder is.
+#[derive(Debug, Args)]
+struct Place {
+    /// The issuer's folder, as `issuer init --static` made it
+    #[arg(long, value_name = "DIR", default_value = ".", env = "SKYBRU_ISSUER_DIR")]
+    dir: PathBuf,
+}
+
+/// How the issuer's site is reached.
+#[derive(Debug, Args)]
+struct Reach {
+    /// Certificates (PEM) to trust beside the machine's own
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// A web proxy on the way
+    #[arg(long, value_name = "URL", env = "SKYBRU_WEB_PROXY")]
+    web_proxy: Option<String>,
+}
+
+impl Reach {
+    fn http(&self, call: &Call) -> Result<skybru_client::http::Http> {
+        let ca_pem = self.ca_file.as_ref().map(|file| crate::lab::files::read(&call.system.folder.join(file))).transpose()?;
+        Ok(skybru_client::http::Http::new(&skybru_client::http::HttpOptions { ca_pem, web_proxy: self.web_proxy.clone() })?)
+    }
+}
+
+pub(crate) async fn run(call: &Call, args: IssuerArgs) -> Result<Outcome> {
+    match args.action {
+        Action::Init(args) => init::run(call, &args),
+        Action::Publish(args) => publish::run(call, args).await,
+        Action::Mint(args) => mint::run(call, args),
+        Action::Keys(args) => keys::run(call, args),
+        Action::Thumbprint(args) => thumbprint::run(call, args).await,
+    }
+}

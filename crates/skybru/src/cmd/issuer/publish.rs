@@ -1,0 +1,130 @@
+//! `skybru issuer publish`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use object_store::{Attribute, Attributes, PutOptions, PutPayload};
+use serde_json::json;
+use skybru_client::http::Http;
+use skybru_core::IssuerUrl;
+use skybru_federation::Severity;
+use skybru_federation::aws::{LintInput, lint};
+use skybru_issuer::private::{DISCOVERY_PATH, KEY_SET_PATH, discovery, key_set};
+use skybru_protocol::jose::JwkSet;
+use skybru_protocol::metadata::DiscoveryDocument;
+
+use super::super::{Call, Outcome};
+use super::folder::Folder;
+use super::{Place, Reach};
+use crate::lab::files;
+
+/// Arguments of `issuer publish`.
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    /// A folder that a web server serves, or `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `az://CONTAINER/PATH`; without it the site is only looked at
+    dest: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    reach: Reach,
+    /// How long to wait for the site to show the new documents
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+}
+
+pub(super) async fn run(call: &Call, args: PublishArgs) -> Result<Outcome> {
+    let mut folder = Folder::open(call, &args.place.dir)?;
+    let url = folder.settings.url.clone();
+    let (document, keys) = (discovery(&url), key_set(&folder.keys));
+    if keys.keys.is_empty() {
+        bail!("there is no key to publish: make one with `skybru issuer keys rotate`");
+    }
+    if let Some(dest) = &args.dest {
+        let files = [(DISCOVERY_PATH, serde_json::to_vec_pretty(&document)?), (KEY_SET_PATH, serde_json::to_vec_pretty(&keys)?)];
+        write(call, dest, &files).await.with_context(|| format!("cannot publish to {dest}"))?;
+        call.printer.say(&format!("written to {dest}: {DISCOVERY_PATH} and {KEY_SET_PATH}"));
+    }
+    let http = args.reach.http(call)?;
+    let seen = look(&http, &url, &document, &keys, Duration::from_secs(args.wait))
+        .await
+        .with_context(|| format!("{url} does not show the documents, so no new key may sign"))?;
+    let kids: Vec<&str> = seen.keys.iter().filter_map(|key| key.kid.as_deref()).collect();
+    let before = folder.keys.signer().is_ok();
+    folder.keys.seen(kids.iter().copied(), call.system.ctx.clock.now());
+    folder.save()?;
+    let signer = folder.keys.signer().ok().map(|record| record.kid.to_string());
+    if call.printer.json {
+        call.printer.object(&json!({"url": url, "published": kids, "active": signer}))?;
+        return Ok(Outcome::Done);
+    }
+    call.printer.data(&format!("{url} shows both documents and {} key(s)", kids.len()))?;
+    if let (false, Some(signer)) = (before, signer) {
+        call.printer.data(&format!("{signer} may sign: skybru issuer mint --subject … --audience …"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes to a folder or a bucket. The key set comes first: a discovery document must not point to nothing.
+async fn write(call: &Call, dest: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    if dest.contains("://") {
+        return upload(call, dest, files).await;
+    }
+    for (name, bytes) in files.iter().rev() {
+        let path = call.system.folder.join(dest).join(name);
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        files::write(&path, bytes)?;
+    }
+    Ok(())
+}
+
+async fn upload(call: &Call, dest: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    let url = url::Url::parse(dest).context("it is not a URL")?;
+    // The library reads the variables of the cloud's own tools; it gets them from here, not from the environment.
+    let options = call.system.env.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
+    let local = |name: &String, value: &String| name.contains("ENDPOINT") && value.starts_with("http://localhost");
+    let plain =
+        call.system.env.iter().any(|(name, value)| local(name, value)).then(|| ("allow_http".to_owned(), "true".to_owned()));
+    let (store, prefix) = object_store::parse_url_opts(&url, options.chain(plain))?;
+    for (name, bytes) in files.iter().rev() {
+        let attributes = Attributes::from_iter([
+            (Attribute::ContentType, "application/json"),
+            // Short at the edge: how long verifiers keep it is for them to say.
+            (Attribute::CacheControl, "public, max-age=300"),
+        ]);
+        let path = name.split('/').fold(prefix.clone(), object_store::path::Path::join);
+        let payload = PutPayload::from(bytes.clone());
+        store.put_opts(&path, payload, PutOptions { attributes, ..PutOptions::default() }).await?;
+    }
+    Ok(())
+}
+
+/// Fetches both documents as a cloud would, until they are what was published or the time is up.
+async fn look(http: &Http, issuer: &IssuerUrl, document: &DiscoveryDocument, keys: &JwkSet, wait: Duration) -> Result<JwkSet> {
+    let deadline = tokio::time::Instant::now() + wait;
+    loop {
+        let found = compare(http, issuer, document, keys).await;
+        if found.is_ok() || tokio::time::Instant::now() >= deadline {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn compare(http: &Http, issuer: &IssuerUrl, document: &DiscoveryDocument, keys: &JwkSet) -> Result<JwkSet> {
+    let found: DiscoveryDocument = http.get_json(&issuer.endpoint(DISCOVERY_PATH)).await?;
+    let seen: JwkSet = http.get_json(document.jwks_uri.as_deref().unwrap_or_default()).await?;
+    let findings = lint(LintInput { discovery: Some(&found), keys: Some(&seen), ..LintInput::default() });
+    if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Error) {
+        bail!("{}: {}; mend: {}", finding.rule, finding.what, finding.fix);
+    }
+    if found.issuer != document.issuer || found.jwks_uri != document.jwks_uri {
+        bail!("the discovery document is not the one of this folder: its issuer is {:?}", found.issuer.unwrap_or_default());
+    }
+    if seen != *keys {
+        bail!("the key set is not the one of this folder (yet): a cache between may still hold the old one");
+    }
+    Ok(seen)
+}

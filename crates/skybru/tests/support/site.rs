@@ -1,0 +1,77 @@
+//! A static site over TLS, with a certificate authority of its own: what a private issuer is published on.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// Serves a folder until the test ends.
+pub(crate) struct Site {
+    pub(crate) url: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) ca_file: PathBuf,
+}
+
+impl Site {
+    pub(crate) fn start(folder: &Path) -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.distinguished_name.push(DnType::CommonName, "the site's CA");
+        let ca_certificate = ca.self_signed(&ca_key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap();
+        let chain = vec![leaf.der().clone(), ca_certificate.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+
+        let (ca_file, served) = (folder.join("site-ca.pem"), folder.join("site"));
+        std::fs::write(&ca_file, ca_certificate.pem()).unwrap();
+        std::fs::create_dir_all(&served).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let root = served.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, root) = (config.clone(), root.clone());
+                std::thread::spawn(move || {
+                    let stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+                    // A caller that only looks at the certificate hangs up.
+                    let _ = answer(stream, &root);
+                });
+            }
+        });
+        Self { url, folder: served, ca_file }
+    }
+}
+
+fn answer(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, root: &Path) -> std::io::Result<()> {
+    let mut lines = BufReader::new(&mut stream).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    for line in lines.by_ref() {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    drop(lines);
+    let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+    let (status, body) = match std::fs::read(root.join(path)) {
+        Ok(body) => ("200 OK", body),
+        Err(_) => ("404 Not Found", b"nothing here".to_vec()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&body)?;
+    stream.conn.send_close_notify();
+    stream.flush()
+}
