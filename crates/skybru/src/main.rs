@@ -2,6 +2,7 @@
 //!
 //! `main` parses, looks at the world once, runs one command and says how it ended.
 
+mod administration;
 mod cli;
 mod cmd;
 mod http;

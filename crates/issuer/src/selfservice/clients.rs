@@ -1,7 +1,7 @@
 //! Clients of the caller's organisation.
 
 use serde::Deserialize;
-use skybru_core::{ClientId, ScopeName};
+use skybru_core::{ClientId, OrgNumber, ScopeName};
 use skybru_protocol::oauth::JWT_BEARER;
 use skybru_store::registry::{Client, IntegrationType, Scope, Visibility};
 use skybru_store::{Change, Registry};
@@ -16,7 +16,7 @@ pub struct ClientInput {
     pub client_name: Option<String>,
     /// For people.
     pub description: Option<String>,
-    /// The caller's own when absent; anything else needs a supplier's right.
+    /// The caller's own when absent; another's only for the issuer's operator.
     pub client_orgno: Option<String>,
     /// `maskinporten`.
     pub integration_type: Option<IntegrationType>,
@@ -106,7 +106,7 @@ impl SelfService {
     }
 }
 
-/// A client of the caller's. Another organisation's looks like one that is not there.
+/// A client of the caller's; the operator may touch any. Another organisation's looks like one that is not there.
 pub(super) fn own_client<'a>(
     registry: &'a Registry,
     caller: &Caller,
@@ -114,7 +114,8 @@ pub(super) fn own_client<'a>(
     inactive_too: bool,
 ) -> Result<&'a Client, ApiError> {
     let known = id.parse::<ClientId>().ok().and_then(|id| registry.client(&id)).map(|known| known.client.as_ref());
-    known.filter(|client| client.client_orgno == caller.org() && (client.active || inactive_too)).ok_or_else(|| {
+    let may = |client: &&Client| client.client_orgno == caller.org() || caller.must(Right::Operate).is_ok();
+    known.filter(may).filter(|client| client.active || inactive_too).ok_or_else(|| {
         ApiError::NotFound(format!("client {} is not registered, or is not yours", id.chars().take(60).collect::<String>()))
     })
 }
@@ -134,9 +135,10 @@ fn from_input(
     if client_name.trim().is_empty() {
         wrong("client_name", "client_name is missing".to_owned());
     }
-    if input.client_orgno.as_deref().is_some_and(|org| org != caller.org().as_str()) {
-        wrong("client_orgno", format!("client_orgno must be {}, the organisation of the caller", caller.org()));
-    }
+    let owner = owner(registry, caller, input.client_orgno.as_deref()).unwrap_or_else(|message| {
+        wrong("client_orgno", message);
+        caller.org()
+    });
     match input.integration_type {
         Some(IntegrationType::Maskinporten) => {}
         Some(_) => wrong("integration_type", "integration_type must be maskinporten: this issuer has no logins".to_owned()),
@@ -160,7 +162,7 @@ fn from_input(
     }
     let mut scopes = Vec::new();
     for text in input.scopes.iter().flatten() {
-        match allowed_scope(registry, caller, text) {
+        match allowed_scope(registry, owner, text) {
             Ok(scope) if scopes.contains(&scope) => {}
             Ok(scope) => scopes.push(scope),
             Err(message) => wrong("scopes", message),
@@ -173,7 +175,7 @@ fn from_input(
         client_id,
         client_name,
         description: input.description.clone().unwrap_or_default(),
-        client_orgno: caller.org(),
+        client_orgno: owner,
         supplier_orgno: None,
         integration_type: IntegrationType::Maskinporten,
         application_type,
@@ -188,12 +190,22 @@ fn from_input(
     })
 }
 
+/// Whose client it will be. The operator registers an organisation's first client, with which that one goes on by itself.
+fn owner(registry: &Registry, caller: &Caller, wished: Option<&str>) -> Result<OrgNumber, String> {
+    let Some(text) = wished.filter(|org| *org != caller.org().as_str()) else { return Ok(caller.org()) };
+    if caller.must(Right::Operate).is_err() {
+        return Err(format!("client_orgno must be {}, the organisation of the caller", caller.org()));
+    }
+    let org: OrgNumber = text.parse().map_err(|error: skybru_core::org::OrgNumberError| format!("client_orgno: {error}"))?;
+    let known = registry.organisation(org).is_some();
+    known.then_some(org).ok_or_else(|| format!("client_orgno: organisation {org} is not registered here"))
+}
+
 /// A scope may stand on a client when it is open to all, granted, the caller's own, or delegable: a supplier must be able to register it
 /// before any consumer is known. Whether it may be *used* is looked at again for every token.
-fn allowed_scope(registry: &Registry, caller: &Caller, text: &str) -> Result<ScopeName, String> {
+fn allowed_scope(registry: &Registry, owner: OrgNumber, text: &str) -> Result<ScopeName, String> {
     let name: ScopeName = text.parse().map_err(|e: skybru_core::scope::ScopeError| e.to_string())?;
-    let visible =
-        |scope: &&std::sync::Arc<Scope>| scope.visibility != Visibility::Internal || registry.has_access(scope, caller.org());
+    let visible = |scope: &&std::sync::Arc<Scope>| scope.visibility != Visibility::Internal || registry.has_access(scope, owner);
     let Some(scope) = registry.scope(&name).filter(visible) else {
         return Err(format!("scope {name} does not exist"));
     };
@@ -201,8 +213,8 @@ fn allowed_scope(registry: &Registry, caller: &Caller, text: &str) -> Result<Sco
     if !kinds.is_empty() && !kinds.contains(&IntegrationType::Maskinporten) {
         return Err(format!("scope {name} is not for maskinporten"));
     }
-    if registry.has_access(scope, caller.org()) || scope.delegation_source.is_some() {
+    if registry.has_access(scope, owner) || scope.delegation_source.is_some() {
         return Ok(name);
     }
-    Err(format!("organisation {} has no access to scope {name}: its owner must grant it first", caller.org()))
+    Err(format!("organisation {owner} has no access to scope {name}: its owner must grant it first"))
 }

@@ -138,6 +138,9 @@ enum ClientCommand {
         /// Make a key, write the private half here, and register the public half
         #[arg(long, value_name = "FILE")]
         new_key: Option<PathBuf>,
+        /// Another organisation's first client (the issuer's operator)
+        #[arg(long, value_name = "ORGNO")]
+        org: Option<OrgId>,
     },
     /// Deactivate one: it gets no more tokens
     Remove {
@@ -176,6 +179,7 @@ pub(crate) async fn run(call: &Call, args: RegistryArgs) -> Result<Outcome> {
     let scopes = match &args.command {
         RegistryCommand::Org(_) => OPERATE,
         RegistryCommand::Scope(_) | RegistryCommand::Access(_) => READ_AND_WRITE_SCOPES,
+        RegistryCommand::Client(ClientCommand::Add { org: Some(_), .. }) => "idporten:dcr.write skybru:operator",
         RegistryCommand::Client(_) => READ_AND_WRITE_CLIENTS,
     };
     let api = wire::registry(&settings, args.actor.as_deref(), scopes, &call.system)?;
@@ -232,14 +236,17 @@ async fn client(api: &SelfServiceApi, command: ClientCommand, call: &Call) -> Re
         ClientCommand::Show { id } => api.call(Method::GET, &format!("/clients/{id}"), None).await?,
         ClientCommand::Remove { id } => api.call(Method::DELETE, &format!("/clients/{id}"), None).await?,
         ClientCommand::Keys { id } => api.call(Method::GET, &format!("/clients/{id}/jwks"), None).await?,
-        ClientCommand::Add { name, description, scopes, new_key } => {
+        ClientCommand::Add { name, description, scopes, new_key, org } => {
             // The key first: a client without one could not be used, and a file that cannot be written is found out before anything is
             // registered.
             let key = new_key.map(|file| private_key(call, &file)).transpose()?;
-            let body = json!({
+            let mut body = json!({
                 "client_name": name, "description": description, "integration_type": "maskinporten", "application_type": "web",
                 "token_endpoint_auth_method": "private_key_jwt", "scopes": scopes
             });
+            if let Some(org) = org {
+                body["client_orgno"] = json!(org.number());
+            }
             let client = api.call(Method::POST, "/clients", Some(&body)).await?;
             if let Some(key) = key {
                 let id = client["client_id"].as_str().context("the API's answer has no client_id")?;

@@ -5,7 +5,7 @@
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use skybru_core::OrgNumber;
-use skybru_issuer::selfservice::{ApiError, Caller, ClientFilter, ClientInput, KeySetInput, OrganisationInput, ScopeInput};
+use skybru_issuer::selfservice::Caller;
 use skybru_store::registry::AccessState;
 
 use super::organisations::{
@@ -13,6 +13,7 @@ use super::organisations::{
     SCOPE, SHARED_FILE, SHARED_PREFIX, TIMETABLE,
 };
 use super::{ACCOUNT, Lab, files, signing_key};
+use crate::administration;
 
 /// Client ids of the cast.
 #[derive(Debug, Clone, Default)]
@@ -23,20 +24,17 @@ pub(crate) struct Demo {
     pub(crate) operator: String,
 }
 
-/// Scopes of the self-service API itself.
-const ADMIN_SCOPES: [&str; 3] = ["idporten:dcr.write", "idporten:scopes.write", "skybru:operator"];
-
 impl Lab {
     /// Sets everything up that is not there yet.
     pub(super) async fn set_up(&mut self) -> Result<()> {
         self.register_organisations().await?;
         self.register_scopes().await?;
-        let administration = &ADMIN_SCOPES[..2];
+        let administration = &administration::SCOPES[..2];
         self.demo = Demo {
             consumer: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE]).await?,
             outsider: self.register_client(OUTSIDER, "outsider", "outsider.jwk", &[OPEN_SCOPE]).await?,
             provider: self.register_client(PROVIDER, "provider", "provider.jwk", administration).await?,
-            operator: self.register_client(OPERATOR, "operator", "operator.jwk", &ADMIN_SCOPES).await?,
+            operator: self.register_client(OPERATOR, "operator", "operator.jwk", &administration::SCOPES).await?,
         };
         self.info.demo.client_id.clone_from(&self.demo.consumer);
         self.share_the_bucket().await?;
@@ -46,64 +44,29 @@ impl Lab {
     async fn register_organisations(&self) -> Result<()> {
         let operator = caller(OPERATOR)?;
         let cast: [(Organisation, &[&str]); 4] =
-            [(OPERATOR, &["idporten", "skybru"]), (PROVIDER, &[PREFIX]), (CONSUMER, &[]), (OUTSIDER, &[])];
-        for (organisation, prefixes) in cast {
-            let number: OrgNumber = organisation.number.parse()?;
-            if self.registry.read(|registry| registry.organisation(number).is_some()) {
-                continue;
-            }
-            let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
-            let input = OrganisationInput { name: organisation.name.to_owned(), prefixes };
-            self.service.put_organisation(&operator, organisation.number, input).await?;
+            [(OPERATOR, &administration::PREFIXES), (PROVIDER, &[PREFIX]), (CONSUMER, &[]), (OUTSIDER, &[])];
+        for (one, prefixes) in cast {
+            let number: OrgNumber = one.number.parse()?;
+            administration::organisation(&self.service, &self.registry, &operator, number, one.name, prefixes).await?;
         }
         Ok(())
     }
 
     async fn register_scopes(&self) -> Result<()> {
         let (operator, provider) = (caller(OPERATOR)?, caller(PROVIDER)?);
-        for name in ADMIN_SCOPES {
-            // The operator's own scope is for the operator alone.
-            self.create_scope(&operator, name, "Self-service", name != "skybru:operator").await?;
-        }
-        self.create_scope(&provider, OPEN_SCOPE, "News for everybody", true).await?;
-        if self.create_scope(&provider, SCOPE, "Timetables, read", false).await? {
+        administration::scopes(&self.service, &operator).await?;
+        administration::scope(&self.service, &provider, OPEN_SCOPE, "News for everybody", true).await?;
+        if administration::scope(&self.service, &provider, SCOPE, "Timetables, read", false).await? {
             self.service.set_access(&provider, SCOPE, CONSUMER.number, AccessState::Approved).await?;
         }
         Ok(())
     }
 
-    /// Whether it was new.
-    async fn create_scope(&self, owner: &Caller, name: &str, description: &str, open: bool) -> Result<bool> {
-        let (prefix, subscope) = name.split_once(':').context("a scope has a colon")?;
-        let input = ScopeInput {
-            prefix: Some(prefix.to_owned()),
-            subscope: Some(subscope.to_owned()),
-            description: Some(description.to_owned()),
-            accessible_for_all: open,
-            ..ScopeInput::default()
-        };
-        match self.service.create_scope(owner, input).await {
-            Ok(_) => Ok(true),
-            Err(ApiError::Conflict(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// The client of this description, made if it is not there; its key is in `file`.
     async fn register_client(&self, organisation: Organisation, name: &str, file: &str, scopes: &[&str]) -> Result<String> {
-        let caller = caller(organisation)?;
         let key = signing_key(&self.info.data_dir, file)?;
         let description = format!("skybru lab: {name}");
-        let clients = self.service.clients(&caller, ClientFilter::default())?;
-        if let Some(known) = clients.iter().find(|client| client.description == description) {
-            return Ok(known.client_id.to_string());
-        }
-        let input: ClientInput = serde_json::from_value(json!({
-            "client_name": organisation.name, "description": description, "integration_type": "maskinporten", "scopes": scopes
-        }))?;
-        let client = self.service.create_client(&caller, input).await?;
-        self.service.put_keys(&caller, client.client_id.as_str(), KeySetInput { keys: vec![key.public_jwk()] }).await?;
-        Ok(client.client_id.to_string())
+        administration::client(&self.service, &caller(organisation)?, organisation.name, &description, scopes, &key).await
     }
 
     /// What organisation A does in its AWS account: trust the issuer, make a role for B, say what it may read, put the data there.

@@ -5,3 +5,4 @@ mod options;
 mod resolve;
 
 pub(crate) use layers::{Settings, SettingsError};
+pub(crate) use options::{IssuerOptions, ServerOptions};

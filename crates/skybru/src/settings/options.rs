@@ -14,6 +14,72 @@ pub(crate) struct Options {
     pub(crate) targets: BTreeMap<String, TargetOptions>,
     /// Where `skybru registry` works.
     pub(crate) registry: Option<RegistryOptions>,
+    /// What `skybru issuer serve` needs beside its issuers.
+    pub(crate) server: Option<ServerOptions>,
+    /// The issuers of `skybru issuer serve`, by a name of our own.
+    pub(crate) issuers: BTreeMap<String, IssuerOptions>,
+}
+
+/// What `skybru issuer serve` runs with.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ServerOptions {
+    /// The folder for database and signing keys. Relative to the settings file.
+    pub(crate) data: String,
+    /// The organisation that runs the issuers.
+    pub(crate) operator: String,
+    /// Its name.
+    #[serde(default = "operator_name")]
+    pub(crate) operator_name: String,
+    /// The address on which the self-service API listens.
+    pub(crate) api_listen: String,
+    /// How others reach the self-service API, when it is not this machine.
+    pub(crate) api_url: Option<String>,
+    /// The server's certificate chain, PEM. Without it everything listens on this machine only.
+    pub(crate) tls_cert: Option<String>,
+    /// Its private key, PEM.
+    pub(crate) tls_key: Option<String>,
+    /// A PEM file with the authority behind the certificate, when it is a private one: for the operator's own client.
+    pub(crate) ca_file: Option<String>,
+    /// Size of new signing keys, in bits: 2048, 3072 or 4096.
+    #[serde(default = "key_bits")]
+    pub(crate) key_bits: u32,
+    /// How long verifiers may keep the key set.
+    #[serde(default = "cache_hours")]
+    pub(crate) key_set_cache_hours: u32,
+    /// Days after which another key signs; never by itself when absent.
+    pub(crate) rotate_days: Option<u32>,
+}
+
+/// An issuer of `skybru issuer serve`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct IssuerOptions {
+    /// The `iss` of every token, to the letter.
+    pub(crate) url: String,
+    /// `maskinporten` or `skyporten`.
+    pub(crate) profile: String,
+    /// The address on which it listens.
+    pub(crate) listen: String,
+    /// Life of a token when neither client nor scope says otherwise.
+    #[serde(default = "token_lifetime")]
+    pub(crate) token_lifetime_seconds: u32,
+}
+
+fn operator_name() -> String {
+    "Operator".to_owned()
+}
+
+const fn key_bits() -> u32 {
+    2048
+}
+
+const fn cache_hours() -> u32 {
+    24
+}
+
+const fn token_lifetime() -> u32 {
+    120
 }
 
 /// A registered client.

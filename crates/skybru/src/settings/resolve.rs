@@ -9,7 +9,7 @@ use skybru_core::{KeyId, ScopeSet};
 use skybru_protocol::jose::SigningKey;
 
 use super::layers::{Settings, SettingsError};
-use super::options::{AwsOptions, ClientOptions, RegistryOptions, TargetOptions};
+use super::options::{AwsOptions, ClientOptions, RegistryOptions, ServerOptions, TargetOptions};
 use crate::system::System;
 
 impl Settings {
@@ -45,6 +45,21 @@ impl Settings {
                 .to_owned(),
         };
         self.options.registry.as_ref().ok_or_else(missing)
+    }
+
+    /// What `skybru issuer serve` runs with.
+    pub(crate) fn server(&self) -> Result<&ServerOptions, SettingsError> {
+        let missing = || SettingsError::Value {
+            key: "server".to_owned(),
+            problem: "missing: expected data = \"FOLDER\", operator = \"NNNNNNNNN\" and api-listen = \"127.0.0.1:7400\""
+                .to_owned(),
+        };
+        self.options.server.as_ref().ok_or_else(missing)
+    }
+
+    /// A path of the settings: relative to their file.
+    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
     }
 
     /// The identity of a client, its private key read.

@@ -8,6 +8,7 @@ mod hostile;
 mod private_issuer;
 mod registry;
 mod restart;
+mod serve;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;

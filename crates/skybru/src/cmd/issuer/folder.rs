@@ -1,20 +1,18 @@
-//! The folder of a private issuer: `issuer.toml`, `keys.json`, and one private file for each key.
+//! The folder of a private issuer: `issuer.toml` beside its keys.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use skybru_core::IssuerUrl;
-use skybru_issuer::private::{Keys, Lifetimes, MAX_LIFETIME_SECONDS, Template};
-use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
+use skybru_issuer::private::{Lifetimes, MAX_LIFETIME_SECONDS, Template};
 
 use super::super::Call;
+use super::key_folder::{KeyFolder, size};
 use crate::lab::files;
 
 const SETTINGS: &str = "issuer.toml";
-const KEYS: &str = "keys.json";
 
 /// `issuer.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,21 +77,10 @@ impl IssuerFile {
     }
 }
 
-fn size(bits: u32) -> Result<RsaSize> {
-    match bits {
-        2048 => Ok(RsaSize::Bits2048),
-        3072 => Ok(RsaSize::Bits3072),
-        4096 => Ok(RsaSize::Bits4096),
-        _ => bail!("key-bits: expected 2048, 3072 or 4096, found {bits}"),
-    }
-}
-
 /// An opened folder. Held by one command at a time.
 pub(super) struct Folder {
-    path: PathBuf,
     pub(super) settings: IssuerFile,
-    pub(super) keys: Keys,
-    _lock: File,
+    pub(super) keys: KeyFolder,
 }
 
 impl Folder {
@@ -101,19 +88,22 @@ impl Folder {
     pub(super) fn create(call: &Call, path: &Path, settings: IssuerFile) -> Result<Self> {
         settings.check()?;
         let path = call.system.folder.join(path);
-        std::fs::create_dir_all(path.join("keys")).with_context(|| format!("cannot make the folder {}", path.display()))?;
-        let lock = lock(&path)?;
-        if path.join(SETTINGS).exists() || path.join(KEYS).exists() {
+        if path.join(SETTINGS).exists() || KeyFolder::exists(&path) {
             bail!("{} holds an issuer already: name another folder, or delete that one yourself", path.display());
         }
-        let mut folder = Self { path, settings, keys: Keys::default(), _lock: lock };
-        folder.prepare(call)?;
+        let mut keys = KeyFolder::open(path.clone(), settings.key_bits)?;
+        keys.prepare(call.system.ctx.clock.now())?;
         let text = format!(
             "# The private issuer. Claims that every token gets go below [claims]; {{subject}} and {{audience}} stand for the token's own.\n{}",
-            toml::to_string(&folder.settings)?
+            toml::to_string(&settings)?
         );
-        files::write(&folder.path.join(SETTINGS), text.as_bytes())?;
-        Ok(folder)
+        files::write(&path.join(SETTINGS), text.as_bytes())?;
+        Ok(Self { settings, keys })
+    }
+
+    /// Whether `path` is the folder of a private issuer.
+    pub(super) fn is_one(path: &Path) -> bool {
+        path.join(SETTINGS).is_file()
     }
 
     /// Opens a folder.
@@ -126,53 +116,10 @@ impl Folder {
                 path.display()
             );
         }
-        let lock = lock(&path)?;
         let settings: IssuerFile =
             toml::from_str(&files::read(&file)?).with_context(|| format!("{} is wrong", file.display()))?;
         settings.check().with_context(|| format!("{} is wrong", file.display()))?;
-        let file = path.join(KEYS);
-        let keys = serde_json::from_str(&files::read(&file)?).with_context(|| format!("{} is wrong", file.display()))?;
-        Ok(Self { path, settings, keys, _lock: lock })
+        let keys = KeyFolder::open(path, settings.key_bits)?;
+        Ok(Self { settings, keys })
     }
-
-    /// Makes a key that will sign one day. Its file is there before anything names it.
-    pub(super) fn prepare(&mut self, call: &Call) -> Result<String> {
-        let key = SigningKey::generate(size(self.settings.key_bits)?, Algorithm::RS256)?;
-        let mut keys = self.keys.clone();
-        keys.prepare(key.kid().clone(), key.public_jwk(), call.system.ctx.clock.now())?;
-        files::write_private(&self.key_file(key.kid().as_str()), key.private_jwk()?.as_bytes())?;
-        self.keys = keys;
-        self.save()?;
-        Ok(key.kid().to_string())
-    }
-
-    /// Writes what has become of the keys.
-    pub(super) fn save(&self) -> Result<()> {
-        files::write(&self.path.join(KEYS), &serde_json::to_vec_pretty(&self.keys)?)
-    }
-
-    /// The key that may sign now.
-    pub(super) fn signer(&self) -> Result<SigningKey> {
-        let record = self.keys.signer()?;
-        let file = self.key_file(record.kid.as_str());
-        SigningKey::from_text(&files::read(&file)?, Some(&record.kid)).with_context(|| format!("cannot use {}", file.display()))
-    }
-
-    /// Deletes the private file of a key that has gone.
-    pub(super) fn forget(&self, kid: &str) -> Result<()> {
-        let file = self.key_file(kid);
-        std::fs::remove_file(&file).with_context(|| format!("cannot delete {}", file.display()))
-    }
-
-    fn key_file(&self, kid: &str) -> PathBuf {
-        self.path.join("keys").join(format!("{kid}.jwk"))
-    }
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    // Commands here take milliseconds, or fetch two documents: waiting is right.
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
 }

@@ -26,7 +26,7 @@ pub(super) struct InitArgs {
 
 pub(super) fn run(call: &Call, args: &InitArgs) -> Result<Outcome> {
     let folder = Folder::create(call, &args.folder, IssuerFile::new(args.url.clone(), args.key_bits))?;
-    let kid = folder.keys.iter().next().map(|record| record.kid.to_string());
+    let kid = folder.keys.keys.iter().next().map(|record| record.kid.to_string());
     if call.printer.json {
         call.printer.object(&json!({"folder": args.folder, "url": args.url, "kid": kid}))?;
         return Ok(Outcome::Done);

@@ -8,6 +8,7 @@ use skybru_issuer::private::{KeyRecord, KeyState, Keys, Lifetimes};
 use super::super::{Call, Outcome};
 use super::Place;
 use super::folder::Folder;
+use super::key_folder::KeyFolder;
 
 /// Arguments of `issuer keys`.
 #[derive(Debug, Args)]
@@ -43,23 +44,49 @@ enum Action {
     },
 }
 
-pub(super) fn run(call: &Call, args: KeysArgs) -> Result<Outcome> {
-    match args.action {
-        Action::List { place } => list(call, &Folder::open(call, &place.dir)?),
-        Action::Rotate { place, emergency: true, yes } => emergency(call, Folder::open(call, &place.dir)?, yes),
-        Action::Rotate { place, .. } => rotate(call, Folder::open(call, &place.dir)?),
-        Action::Retire { place, kid } => retire(call, Folder::open(call, &place.dir)?, &kid),
+/// Keys of a private issuer, or of one that a server runs.
+struct Opened {
+    keys: KeyFolder,
+    lifetimes: Lifetimes,
+    cache_hours: u32,
+    /// What the operator does so that the world sees a change.
+    publishing: &'static str,
+}
+
+impl Opened {
+    fn open(call: &Call, place: &Place) -> Result<Self> {
+        let path = call.system.folder.join(&place.dir);
+        if Folder::is_one(&path) || !KeyFolder::exists(&path) {
+            let Folder { settings, keys } = Folder::open(call, &place.dir)?;
+            let (lifetimes, cache_hours) = (settings.lifetimes(), settings.key_set_cache_hours);
+            return Ok(Self { keys, lifetimes, cache_hours, publishing: "publish now" });
+        }
+        let settings = call.settings()?;
+        let server = settings.server()?;
+        let lifetimes = super::serve::lifetimes(server);
+        let keys = KeyFolder::open(path, server.key_bits)?;
+        let publishing = "the running server publishes it within seconds";
+        Ok(Self { keys, lifetimes, cache_hours: server.key_set_cache_hours, publishing })
     }
 }
 
-fn list(call: &Call, folder: &Folder) -> Result<Outcome> {
-    let lifetimes = folder.settings.lifetimes();
+pub(super) fn run(call: &Call, args: KeysArgs) -> Result<Outcome> {
+    match args.action {
+        Action::List { place } => list(call, &Opened::open(call, &place)?),
+        Action::Rotate { place, emergency: true, yes } => emergency(call, Opened::open(call, &place)?, yes),
+        Action::Rotate { place, .. } => rotate(call, Opened::open(call, &place)?),
+        Action::Retire { place, kid } => retire(call, Opened::open(call, &place)?, &kid),
+    }
+}
+
+fn list(call: &Call, folder: &Opened) -> Result<Outcome> {
+    let lifetimes = folder.lifetimes;
     if call.printer.json {
-        let rows: Vec<_> = folder.keys.iter().map(|record| json!({"state": record.state(), "key": record})).collect();
+        let rows: Vec<_> = folder.keys.keys.iter().map(|record| json!({"state": record.state(), "key": record})).collect();
         call.printer.object(&json!({"keys": rows}))?;
         return Ok(Outcome::Done);
     }
-    for record in folder.keys.iter() {
+    for record in folder.keys.keys.iter() {
         call.printer.data(&format!("{}  {}", record.kid, standing(record, lifetimes)))?;
     }
     Ok(Outcome::Done)
@@ -81,36 +108,39 @@ fn standing(record: &KeyRecord, lifetimes: Lifetimes) -> String {
     }
 }
 
-fn rotate(call: &Call, mut folder: Folder) -> Result<Outcome> {
+fn rotate(call: &Call, mut folder: Opened) -> Result<Outcome> {
     let now = call.system.ctx.clock.now();
-    if folder.keys.iter().all(|record| record.state() != KeyState::Prepared) {
-        let kid = folder.prepare(call)?;
-        let hours = folder.settings.key_set_cache_hours;
+    if folder.keys.keys.iter().all(|record| record.state() != KeyState::Prepared) {
+        let kid = folder.keys.prepare(call.system.ctx.clock.now())?;
+        let hours = folder.cache_hours;
         return done(
             call,
             &json!({"prepared": kid}),
-            &format!("prepared {kid}: publish now, and rotate again {hours} hours after that; until then the old key signs"),
+            &format!(
+                "prepared {kid}: {}, and rotate again {hours} hours after that; until then the old key signs",
+                folder.publishing
+            ),
         );
     }
-    let lifetimes = folder.settings.lifetimes();
-    let kid = folder.keys.switch(lifetimes, now)?.kid.to_string();
-    folder.save()?;
-    done(call, &json!({"active": kid}), &format!("{kid} signs from now on; publish again, so that it stands first"))
+    let lifetimes = folder.lifetimes;
+    let kid = folder.keys.keys.switch(lifetimes, now)?.kid.to_string();
+    folder.keys.save()?;
+    done(call, &json!({"active": kid}), &format!("{kid} signs from now on: {}", folder.publishing))
 }
 
-fn emergency(call: &Call, mut folder: Folder, yes: bool) -> Result<Outcome> {
-    let old: Vec<String> = folder.keys.iter().map(|record| record.kid.to_string()).collect();
-    if folder.keys.iter().all(|record| record.state() != KeyState::Prepared) {
+fn emergency(call: &Call, mut folder: Opened, yes: bool) -> Result<Outcome> {
+    let old: Vec<String> = folder.keys.keys.iter().map(|record| record.kid.to_string()).collect();
+    if folder.keys.keys.iter().all(|record| record.state() != KeyState::Prepared) {
         if !yes {
             bail!(
                 "an emergency switch breaks every verifier that has cached the key set, for up to {} hours: they refuse new tokens, and \
                  go on taking tokens of the lost key. Shorten that by deleting and making anew the provider at each cloud. To do it, add --yes",
-                folder.settings.key_set_cache_hours
+                folder.cache_hours
             );
         }
-        folder.prepare(call)?;
+        folder.keys.prepare(call.system.ctx.clock.now())?;
     }
-    let breaks = folder.keys.clone().emergency(folder.settings.lifetimes(), call.system.ctx.clock.now())?;
+    let breaks = folder.keys.keys.clone().emergency(folder.lifetimes, call.system.ctx.clock.now())?;
     if !yes {
         bail!(
             "with --yes {} signs at once. Until {:.0} verifiers with a cached key set refuse its tokens, and take those of the lost key",
@@ -118,23 +148,23 @@ fn emergency(call: &Call, mut folder: Folder, yes: bool) -> Result<Outcome> {
             breaks.until
         );
     }
-    folder.keys.emergency(folder.settings.lifetimes(), call.system.ctx.clock.now())?;
-    folder.save()?;
+    folder.keys.keys.emergency(folder.lifetimes, call.system.ctx.clock.now())?;
+    folder.keys.save()?;
     for kid in old.iter().filter(|kid| **kid != breaks.kid.as_str()) {
-        folder.forget(kid)?;
+        folder.keys.forget(kid)?;
     }
     let text = format!(
-        "{} signs from now on, and the old keys are gone. Publish at once. Until {:.0} verifiers with a cached key set refuse new tokens",
-        breaks.kid, breaks.until
+        "{} signs from now on, and the old keys are gone. ({}.) Until {:.0} verifiers with a cached key set refuse new tokens",
+        breaks.kid, folder.publishing, breaks.until
     );
     done(call, &json!(breaks), &text)
 }
 
-fn retire(call: &Call, mut folder: Folder, kid: &str) -> Result<Outcome> {
-    let record = folder.keys.retire(kid, folder.settings.lifetimes(), call.system.ctx.clock.now())?;
-    folder.save()?;
-    folder.forget(record.kid.as_str())?;
-    done(call, &json!({"retired": record.kid}), &format!("{kid} is gone; publish again"))
+fn retire(call: &Call, mut folder: Opened, kid: &str) -> Result<Outcome> {
+    let record = folder.keys.keys.retire(kid, folder.lifetimes, call.system.ctx.clock.now())?;
+    folder.keys.save()?;
+    folder.keys.forget(record.kid.as_str())?;
+    done(call, &json!({"retired": record.kid}), &format!("{kid} is gone: {}", folder.publishing))
 }
 
 fn done(call: &Call, object: &serde_json::Value, text: &str) -> Result<Outcome> {

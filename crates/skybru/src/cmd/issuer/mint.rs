@@ -36,7 +36,7 @@ fn claim(text: &str) -> Result<(String, Value), String> {
 pub(super) fn run(call: &Call, args: MintArgs) -> Result<Outcome> {
     let folder = Folder::open(call, &args.place.dir)?;
     let settings = &folder.settings;
-    let key = folder.signer()?;
+    let key = folder.keys.signer()?;
     let lifetime_seconds = args.lifetime.unwrap_or(settings.token_lifetime_seconds);
     // Retiring keys are kept for as long as the settings say that tokens live.
     anyhow::ensure!(

@@ -3,11 +3,14 @@
 //! The private issuer needs no server: `init --static` makes a folder, `publish` puts two documents on a static site and looks at them
 //! from outside, `mint` signs a token. `keys` lets keys come and go without any verifier noticing.
 
+mod certificate;
 mod folder;
 mod init;
+mod key_folder;
 mod keys;
 mod mint;
 mod publish;
+mod serve;
 mod thumbprint;
 
 use std::path::PathBuf;
@@ -26,6 +29,8 @@ pub(crate) struct IssuerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Run issuers and the self-service API until stopped
+    Serve(serve::ServeArgs),
     /// Make the folder of a private issuer: settings and first key
     Init(init::InitArgs),
     /// Write discovery document and key set to a static site, and look at them from outside
@@ -66,6 +71,7 @@ impl Reach {
 
 pub(crate) async fn run(call: &Call, args: IssuerArgs) -> Result<Outcome> {
     match args.action {
+        Action::Serve(args) => serve::run(call, args).await,
         Action::Init(args) => init::run(call, &args),
         Action::Publish(args) => publish::run(call, args).await,
         Action::Mint(args) => mint::run(call, args),

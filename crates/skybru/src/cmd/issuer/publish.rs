@@ -37,7 +37,7 @@ pub(super) struct PublishArgs {
 pub(super) async fn run(call: &Call, args: PublishArgs) -> Result<Outcome> {
     let mut folder = Folder::open(call, &args.place.dir)?;
     let url = folder.settings.url.clone();
-    let (document, keys) = (discovery(&url), key_set(&folder.keys));
+    let (document, keys) = (discovery(&url), key_set(&folder.keys.keys));
     if keys.keys.is_empty() {
         bail!("there is no key to publish: make one with `skybru issuer keys rotate`");
     }
@@ -51,10 +51,10 @@ pub(super) async fn run(call: &Call, args: PublishArgs) -> Result<Outcome> {
         .await
         .with_context(|| format!("{url} does not show the documents, so no new key may sign"))?;
     let kids: Vec<&str> = seen.keys.iter().filter_map(|key| key.kid.as_deref()).collect();
-    let before = folder.keys.signer().is_ok();
-    folder.keys.seen(kids.iter().copied(), call.system.ctx.clock.now());
-    folder.save()?;
-    let signer = folder.keys.signer().ok().map(|record| record.kid.to_string());
+    let before = folder.keys.keys.signer().is_ok();
+    folder.keys.keys.seen(kids.iter().copied(), call.system.ctx.clock.now());
+    folder.keys.save()?;
+    let signer = folder.keys.keys.signer().ok().map(|record| record.kid.to_string());
     if call.printer.json {
         call.printer.object(&json!({"url": url, "published": kids, "active": signer}))?;
         return Ok(Outcome::Done);

@@ -1,0 +1,230 @@
+//! `skybru issuer serve`: an issuer that somebody runs for others, from an empty folder to a token.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{free_ports, program, stderr, stdout};
+
+/// A running server, killed when dropped.
+struct Server {
+    child: Child,
+    info: Value,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let mut command = program(folder, &["issuer", "serve", "--json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut text = String::new();
+        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
+            let line = line.unwrap();
+            text.push_str(&line);
+            if line == "}" {
+                break;
+            }
+        }
+        let Ok(info) = serde_json::from_str(&text) else {
+            let mut errors = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+            panic!("the server did not start: {errors}");
+        };
+        Self { child, info }
+    }
+
+    /// `kill -9`.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Settings for two issuers and the API on free ports of this machine. Gives the first port.
+fn settings(folder: &Path, more: &str) -> u16 {
+    let port = free_ports();
+    let text = format!(
+        "[server]\ndata = \"data\"\noperator = \"312605031\"\noperator-name = \"Drift AS\"\napi-listen = \"127.0.0.1:{port}\"\n{more}\n\
+         [issuers.apis]\nurl = \"http://localhost:{}/\"\nprofile = \"maskinporten\"\nlisten = \"127.0.0.1:{}\"\n\
+         [issuers.clouds]\nurl = \"http://localhost:{}\"\nprofile = \"skyporten\"\nlisten = \"127.0.0.1:{}\"\n",
+        port + 1,
+        port + 1,
+        port + 2,
+        port + 2,
+    );
+    std::fs::write(folder.join("skybru.toml"), text).unwrap();
+    port
+}
+
+#[track_caller]
+fn run(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+    stdout(&output)
+}
+
+fn registry(folder: &Path, config: &str, arguments: &[&str]) -> Value {
+    let text = run(program(folder, &[&["--config", config, "--json", "registry"], arguments].concat()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The settings of a client that is registered there.
+fn client_settings(folder: &Path, name: &str, issuer: &str, id: &str, port: u16) {
+    let text = format!(
+        "[clients.{name}]\nissuer = \"{issuer}\"\nclient-id = \"{id}\"\nkey = {{ file = \"{name}.jwk\" }}\n\
+         [targets.data]\nclient = \"{name}\"\nscope = \"fjordbuss:timetables.read\"\nresource = \"https://skyporten.example.no\"\n\
+         [registry]\napi = \"http://localhost:{port}/api/v1\"\nclient = \"{name}\"\n"
+    );
+    std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+}
+
+/// From nothing to a token: the operator registers the organisations and their first clients, they do the rest themselves.
+fn onboard(folder: &Path, port: u16) {
+    let (apis, clouds) = (format!("http://localhost:{}/", port + 1), format!("http://localhost:{}", port + 2));
+    let operator = "data/operator.toml";
+    registry(folder, operator, &["org", "put", "314330897", "--name", "Fjordbuss AS", "--prefix", "fjordbuss"]);
+    registry(folder, operator, &["org", "put", "310702641", "--name", "Innsikt Data AS"]);
+    let rights = ["--scope", "idporten:dcr.write", "--scope", "idporten:scopes.write"];
+    let first = |org: &str, name: &str| {
+        let key = format!("{name}.jwk");
+        let arguments = [&["client", "add", "--org", org, "--name", name, "--new-key", &key], &rights[..]].concat();
+        let client = registry(folder, operator, &arguments);
+        assert_eq!(client["client_orgno"], org);
+        client_settings(folder, name, &apis, client["client_id"].as_str().unwrap(), port);
+    };
+    first("314330897", "provider");
+    first("310702641", "consumer");
+    registry(folder, "provider.toml", &["scope", "add", "fjordbuss:timetables.read", "--description", "Timetables"]);
+    registry(folder, "provider.toml", &["access", "grant", "fjordbuss:timetables.read", "310702641"]);
+    let reader = ["client", "add", "--name", "reader", "--scope", "fjordbuss:timetables.read", "--new-key", "reader.jwk"];
+    let reader = registry(folder, "consumer.toml", &reader);
+    client_settings(folder, "reader", &clouds, reader["client_id"].as_str().unwrap(), port);
+}
+
+/// Claims of a token of the reader, verified by its issuer's key set.
+fn claims(folder: &Path) -> Value {
+    let token = run(program(folder, &["--config", "reader.toml", "token"]));
+    std::fs::write(folder.join("token"), token.trim()).unwrap();
+    let text = run(program(folder, &["--config", "reader.toml", "inspect", "--json", token.trim()]));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn an_operator_begins_with_an_empty_folder_and_ends_with_a_consumers_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = settings(folder.path(), "");
+    let server = Server::start(folder.path());
+    assert_eq!(server.info["selfservice"], format!("http://localhost:{port}/api/v1"));
+    onboard(folder.path(), port);
+    let seen = claims(folder.path());
+    assert_eq!(seen["claims"]["sub"], "0192:310702641;fjordbuss:timetables.read", "{seen}");
+    assert_eq!(seen["claims"]["iss"], format!("http://localhost:{}", port + 2));
+
+    // Killed and started again: the same registry, the same key.
+    server.kill();
+    let again = Server::start(folder.path());
+    let later = claims(folder.path());
+    assert_eq!(later["header"]["kid"], seen["header"]["kid"]);
+    drop(again);
+}
+
+/// Nobody but the operator registers clients for others.
+#[test]
+fn an_organisation_cannot_make_clients_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = settings(folder.path(), "");
+    let _server = Server::start(folder.path());
+    onboard(folder.path(), port);
+    let arguments = [
+        "--config",
+        "consumer.toml",
+        "registry",
+        "client",
+        "add",
+        "--org",
+        "314330897",
+        "--name",
+        "mine",
+        "--scope",
+        "idporten:dcr.write",
+    ];
+    let output = program(folder.path(), &arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("skybru:operator"), "{}", stderr(&output));
+}
+
+/// The next key is published as soon as it is prepared, and signs no sooner than caches allow.
+#[test]
+fn a_prepared_key_is_published_by_the_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = settings(folder.path(), "");
+    let _server = Server::start(folder.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let published = || -> Vec<String> {
+        let url = format!("http://localhost:{}/jwk", port + 2);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let set: Value = runtime.block_on(async { client.get(url).send().await.unwrap().json().await.unwrap() });
+        set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = published();
+    assert_eq!(first.len(), 1);
+    let text = run(program(folder.path(), &["issuer", "keys", "rotate", "--dir", "data"]));
+    assert!(text.starts_with("prepared"), "{text}");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while published().len() < 2 {
+        assert!(Instant::now() < deadline, "the prepared key was not published");
+        #[expect(clippy::disallowed_methods, reason = "it is a condition with a deadline")]
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(published()[0], first[0], "the signing one stands first");
+    let listed = run(program(folder.path(), &["issuer", "keys", "list", "--dir", "data"]));
+    assert!(listed.contains("active since") && listed.contains("prepared"), "{listed}");
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |text: &str| {
+        std::fs::write(folder.path().join("skybru.toml"), text).unwrap();
+        let output = program(folder.path(), &["issuer", "serve"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let server = "[server]\ndata = \"data\"\noperator = \"312605031\"\napi-listen = \"127.0.0.1:0\"\n";
+    let issuer = |url: &str, profile: &str, listen: &str| {
+        format!("{server}[issuers.a]\nurl = \"{url}\"\nprofile = \"{profile}\"\nlisten = \"{listen}\"\n")
+    };
+    for (text, expected) in [
+        (String::new(), "setting server: missing"),
+        (server.to_owned(), "setting issuers: none is there"),
+        (
+            server.replace("312605031", "312605032") + &issuer("http://localhost:1", "skyporten", "127.0.0.1:0")[server.len()..],
+            "server.operator",
+        ),
+        (issuer("https://sky.example.no/", "skyporten", "127.0.0.1:0"), "must not end in a slash"),
+        (issuer("https://mp.example.no", "maskinporten", "127.0.0.1:0"), "must end in a slash"),
+        (issuer("https://sky.example.no", "idporten", "127.0.0.1:0"), "expected maskinporten or skyporten"),
+        (issuer("https://sky.example.no", "skyporten", "0.0.0.0:0"), "there is no TLS"),
+        (issuer("https://sky.example.no", "skyporten", "localhost"), "expected an address such as"),
+        (
+            format!(
+                "{server}tls-cert = \"a.pem\"\n{}",
+                &issuer("https://sky.example.no", "skyporten", "127.0.0.1:0")[server.len()..]
+            ),
+            "give both, or neither",
+        ),
+        (format!("{server}rotate = 3\n"), "unknown field `rotate`"),
+    ] {
+        let found = ask(&text);
+        assert!(found.contains(expected), "{text}\n{found}");
+    }
+}
