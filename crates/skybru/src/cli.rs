@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cmd::{cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, registry, token, try_it, up};
+use crate::cmd::{
+    cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, registry, rm, sync, token, try_it, up,
+};
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
 ///
@@ -65,6 +67,10 @@ pub(crate) enum Command {
     Ls(ls::LsArgs),
     /// Copy files to, from and between buckets
     Cp(cp::CpArgs),
+    /// Make a folder or prefix like another: copies what is new or differs
+    Sync(sync::SyncArgs),
+    /// Delete objects
+    Rm(rm::RmArgs),
     /// Print an object
     Cat(cat::CatArgs),
     /// Run an issuer of your own, on a static site

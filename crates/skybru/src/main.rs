@@ -40,13 +40,14 @@ fn start(cli: Cli) -> Result<Outcome> {
     let printer = Printer::new(&cli.global, &system);
     let call = Call { system, printer, config: cli.global.config };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let outcome = runtime.block_on(run(&call, cli.command));
+    let outcome = runtime.block_on(run(&call, cli.command, cli.global.verbose > 0));
     // A blocked read of a terminal must not hold the program back.
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(call: &Call, command: Command) -> Result<Outcome> {
+/// `loud`: each file of a transfer is told.
+async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
     match command {
         Command::Try(args) => cmd::try_it::run(call, args).await,
         Command::Up(args) => cmd::up::run(call, args).await,
@@ -55,7 +56,9 @@ async fn run(call: &Call, command: Command) -> Result<Outcome> {
         Command::Credentials(args) => cmd::credentials::run(call, args).await,
         Command::Exec(args) => cmd::exec::run(call, args).await,
         Command::Ls(args) => cmd::ls::run(call, args).await,
-        Command::Cp(args) => cmd::cp::run(call, args).await,
+        Command::Cp(args) => cmd::cp::run(call, args, loud).await,
+        Command::Sync(args) => cmd::sync::run(call, args, loud).await,
+        Command::Rm(args) => cmd::rm::run(call, args, loud).await,
         Command::Cat(args) => cmd::cat::run(call, args).await,
         Command::Issuer(args) => cmd::issuer::run(call, args).await,
         Command::Registry(args) => cmd::registry::run(call, args).await,

@@ -11,13 +11,17 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt as _, RetryConfig};
 use skybru_core::Ctx;
+use tokio_util::io::StreamReader;
 
 use super::error::Operation;
 use super::location::check_key;
 use super::service::{Connector, Provider};
-use super::{Entry, ObjectInfo, StorageError};
+use super::{Entry, ObjectInfo, Progress, StorageError, Transferred};
 use crate::aws::AwsCredentialSource;
 use crate::http::{self, Http};
+
+/// S3 copies at most 5 GiB by one request.
+const LARGEST_COPY: u64 = 5 * 1024 * 1024 * 1024;
 
 /// How deep a listing goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct Bucket {
     pub(super) ctx: Ctx,
     pub(super) store: Arc<AmazonS3>,
     pub(super) name: Arc<str>,
+    /// Endpoint and role: with the same, S3 can copy by itself.
+    identity: Arc<str>,
 }
 
 impl Bucket {
@@ -67,11 +73,12 @@ impl Bucket {
                 .with_endpoint(endpoint.trim_end_matches('/'))
                 .with_virtual_hosted_style_request(false);
         }
+        let identity = format!("{} {} {}", endpoint.unwrap_or_default(), target.region, target.role);
         let store = builder
             .with_credentials(Arc::new(Provider(credentials)))
             .build()
             .map_err(|error| StorageError::Setup(Box::new(error)))?;
-        Ok(Self { ctx, store: Arc::new(store), name: name.into() })
+        Ok(Self { ctx, store: Arc::new(store), name: name.into(), identity: identity.into() })
     }
 
     /// The bucket's name.
@@ -127,6 +134,34 @@ impl Bucket {
     pub async fn info(&self, key: &str) -> Result<ObjectInfo, StorageError> {
         let meta = self.store.head(&path(key)?).await;
         meta.map(Into::into).map_err(|error| Operation::Read.failed(&self.name, self.address(key), error))
+    }
+
+    /// Whether the other is the same bucket, seen by the same role.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.identity == other.identity
+    }
+
+    /// Copies the object `key` of `size` bytes to `to` in `sink`: within one bucket S3 does it itself, otherwise it goes through this
+    /// machine, since the two ends may need different credentials.
+    pub async fn copy_object(
+        &self,
+        key: &str,
+        size: u64,
+        sink: &Self,
+        to: &str,
+        progress: &dyn Progress,
+    ) -> Result<Transferred, StorageError> {
+        if self.is_same(sink) && size <= LARGEST_COPY {
+            progress.started(Some(size));
+            let copied = self.store.copy(&path(key)?, &path(to)?).await;
+            copied.map_err(|error| Operation::Write.failed(&self.name, self.address(to), error))?;
+            progress.advanced(size);
+            progress.finished();
+            return Ok(Transferred { files: 1, bytes: size });
+        }
+        let object = self.read(key).await?;
+        let bytes = object.bytes.map_err(std::io::Error::other);
+        sink.upload_stream(StreamReader::new(bytes), Some(object.info.size), to, progress).await
     }
 
     /// Deletes the object. S3 does not say whether it was there.

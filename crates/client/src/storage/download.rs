@@ -10,12 +10,18 @@ use object_store::{GetOptions, GetRange, ObjectStore as _};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::bucket::path;
 use super::error::{Operation, local};
-use super::local::{Unfinished, below};
+use super::local::Unfinished;
 use super::service::{AnswerHeaders, PATIENCE};
-use super::{Bucket, Depth, Entry, OBJECTS_AT_ONCE, ObjectInfo, Progress, StorageError, Transferred};
+use super::{Bucket, ObjectInfo, Progress, StorageError, Transferred};
+
+/// What is fetched by one request of a long object: 16 MiB.
+const PART: u64 = 16 * 1024 * 1024;
+
+const PARTS_AT_ONCE: usize = 4;
 
 /// An object that is being read. The stream ends with an error when fewer or more bytes come than announced.
 pub struct ObjectStream {
@@ -68,6 +74,52 @@ impl Bucket {
         Ok(ObjectStream { info, bytes: bytes.boxed(), headers })
     }
 
+    /// The object's bytes from `offset` on. Of a long one the first part comes from the answer that is open already, the others by
+    /// requests of their own, several at once, each only if the object is still that one.
+    fn in_parts<'a>(
+        &'a self,
+        object: &'a mut ObjectStream,
+        offset: u64,
+        key: &str,
+    ) -> BoxStream<'a, Result<Bytes, StorageError>> {
+        let (size, e_tag) = (object.info.size, object.info.e_tag.clone());
+        let first_end = offset + PART;
+        if e_tag.is_none() || size < first_end + PART {
+            return object.bytes.by_ref().boxed();
+        }
+        let first = object.bytes.by_ref().scan(PART, |left, chunk| {
+            if *left == 0 {
+                return std::future::ready(None);
+            }
+            let chunk = chunk.map(|mut chunk| {
+                chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= chunk.len() as u64;
+                chunk
+            });
+            std::future::ready(Some(chunk))
+        });
+        let starts = (0..(size - first_end).div_ceil(PART)).map(move |n| first_end + n * PART);
+        let (store, bucket, what, path) = (self.store.clone(), self.name.clone(), self.address(key), path(key));
+        let parts = futures_util::stream::iter(starts).map(move |start| {
+            let range = Some(GetRange::Bounded(start..size.min(start + PART)));
+            let options = GetOptions { range, if_match: e_tag.clone(), ..GetOptions::default() };
+            let (store, bucket, what, path) = (store.clone(), bucket.clone(), what.clone(), path.as_ref().ok().cloned());
+            // Spawned, so that it goes on while an earlier part is written; ends with the stream.
+            let task = AbortOnDropHandle::new(tokio::spawn(async move {
+                let failed = |error| Operation::Read.failed(&bucket, what.clone(), error);
+                let Some(path) = path else { return Ok(Bytes::new()) };
+                let limit = PATIENCE.saturating_mul(4);
+                let read = async { store.get_opts(&path, options).await?.bytes().await };
+                let Ok(part) = timeout(limit, read).await else {
+                    return Err(StorageError::Stalled { what, seconds: limit.as_secs() });
+                };
+                part.map_err(failed)
+            }));
+            async move { task.await.unwrap_or_else(|join| Err(StorageError::Input(std::io::Error::other(join)))) }
+        });
+        first.chain(parts.buffered(PARTS_AT_ONCE)).boxed()
+    }
+
     /// Copies the object into the file `to`, which appears whole or not at all: it is written beside it and moved. Folders are made.
     ///
     /// With `resume`, what an interrupted attempt left is kept and continued, provided that the object is still the same.
@@ -97,12 +149,17 @@ impl Bucket {
         let found = writer.written;
         progress.started(Some(object.info.size));
         progress.advanced(found);
-        while let Some(chunk) = object.bytes.try_next().await? {
+        let mut chunks = self.in_parts(&mut object, found, key);
+        while let Some(chunk) = chunks.try_next().await? {
             writer.write(unfinished.path(), &chunk).await?;
             progress.advanced(chunk.len() as u64);
         }
-        let bytes = writer.written - found;
-        let sum = writer.finish(unfinished.path()).await?;
+        drop(chunks);
+        let (bytes, expected) = (writer.written - found, object.info.size);
+        if writer.written != expected {
+            return Err(StorageError::Length { what: self.address(key), expected, found: writer.written });
+        }
+        let sum = writer.finish(unfinished.path(), &object.info).await?;
         if let Some(expected) = md5_of(&object.info, &object.headers).filter(|expected| *expected != sum) {
             unfinished.discard();
             return Err(StorageError::Checksum { what: self.address(key), expected, found: sum });
@@ -110,35 +167,6 @@ impl Bucket {
         unfinished.finish(to).await?;
         progress.finished();
         Ok(Transferred { files: 1, bytes })
-    }
-
-    /// Copies every object below `prefix` into `folder`, several at once, their keys below the prefix becoming paths.
-    pub async fn download_all(
-        &self,
-        prefix: &str,
-        folder: &Path,
-        resume: bool,
-        progress: &dyn Progress,
-    ) -> Result<Transferred, StorageError> {
-        let prefix = match prefix {
-            "" => String::new(),
-            prefix => format!("{}/", prefix.trim_end_matches('/')),
-        };
-        let copies = self.list(&prefix, Depth::All).map(|entry| {
-            let prefix = &prefix;
-            async move {
-                let Entry::Object(info) = entry? else { return Ok(Transferred::default()) };
-                // The library lists the marker of the folder itself without its slash, hence without the prefix.
-                let Some(relative) = info.key.strip_prefix(prefix.as_str()) else { return Ok(Transferred::default()) };
-                let copied = self.download(&info.key, &below(folder, relative)?, resume, progress).await;
-                match copied {
-                    // The marker of a folder further down: `a/` is listed as `a`, and there is no `a`.
-                    Err(error) if info.size == 0 && error.is_not_found() => Ok(Transferred::default()),
-                    copied => copied,
-                }
-            }
-        });
-        copies.buffer_unordered(OBJECTS_AT_ONCE).try_fold(Transferred::default(), sum).await
     }
 }
 
@@ -188,9 +216,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure that all is written, and gives the sum.
-    async fn finish(mut self, path: &Path) -> Result<String, StorageError> {
-        self.file.flush().await.map_err(local("could not write", path))?;
+    /// Makes sure that all is written, gives the file the object's time (`sync` compares it), and gives the sum.
+    async fn finish(mut self, path: &Path, info: &ObjectInfo) -> Result<String, StorageError> {
+        let failed = || local("could not write", path);
+        self.file.flush().await.map_err(failed())?;
+        self.file.into_std().await.set_modified(info.last_modified.into()).map_err(failed())?;
         Ok(hex(&self.md5.finalize()))
     }
 }
@@ -213,7 +243,7 @@ fn mark_of(info: &ObjectInfo) -> String {
     hex(&md5.finalize()[..6])
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -84,6 +84,49 @@ pub enum StorageError {
     /// A key that is no file name here, or would lie outside the folder.
     #[error("{0:?} cannot be a file below the folder")]
     FileName(String),
+    /// Two keys that would be one file here.
+    #[error("{first:?} and {second:?} would be the same file: this folder does not tell upper from lower case")]
+    Clash {
+        /// Came first.
+        first: String,
+        /// Is refused.
+        second: String,
+    },
+    /// `--include` or `--exclude` is no pattern.
+    #[error("{pattern:?} is not a pattern: {reason}")]
+    Pattern {
+        /// As typed.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Source and destination are the same, or one lies in the other.
+    #[error("{from} and {to} overlap: a copy would read what it writes")]
+    Overlap {
+        /// Source.
+        from: String,
+        /// Destination.
+        to: String,
+    },
+    /// Deleting what the source does not have would delete everything.
+    #[error("{from} has no files that are meant, so everything in {to} would be deleted")]
+    EmptySource {
+        /// Source.
+        from: String,
+        /// Destination.
+        to: String,
+    },
+    /// A listing whose names do not ascend: not usable to compare two sides.
+    #[error("the listing is not in order: {second:?} came after {first:?}")]
+    Order {
+        /// Came first.
+        first: String,
+        /// Came after it.
+        second: String,
+    },
+    /// Two folders of this machine.
+    #[error("one end must be a bucket")]
+    NoBucket,
     /// The settings for S3 do not fit together.
     #[error("the S3 client cannot be set up")]
     Setup(#[source] Box<dyn Error + Send + Sync>),
@@ -168,6 +211,8 @@ impl StorageError {
             }
             Self::Failed { source, .. } if redirected(source) => Some(WRONG_REGION.to_owned()),
             Self::Failed { source, .. } => hint_of(source),
+            Self::FileName(_) | Self::Clash { .. } => Some("leave it out with --exclude".to_owned()),
+            Self::EmptySource { .. } => Some("if that is meant, add --delete-all".to_owned()),
             Self::Checksum { .. } | Self::Length { .. } | Self::Stalled { .. } => Some("try again".to_owned()),
             _ => None,
         }

@@ -1,6 +1,9 @@
 //! Files of this machine: names that stay inside a folder, files that appear whole or not at all, folders walked.
 
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
 
 use tokio::fs;
 
@@ -17,11 +20,57 @@ pub(super) fn below(folder: &Path, relative: &str) -> Result<PathBuf, StorageErr
     let mut parts = 0;
     for component in Path::new(relative).components() {
         let Component::Normal(part) = component else { return Err(refused()) };
+        if cfg!(windows) && means_something_on_windows(&part.to_string_lossy()) {
+            return Err(refused());
+        }
         path.push(part);
         parts += 1;
     }
     if parts == relative.split('/').count() { Ok(path) } else { Err(refused()) }
 }
+
+/// Devices, and endings that Windows drops in silence
+/// ([Naming files](https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file)).
+fn means_something_on_windows(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
+    let numbered = |device: &str| stem.strip_prefix(device).is_some_and(|rest| rest.chars().count() == 1 && rest != "0");
+    name.ends_with(['.', ' '])
+        || name.contains(['<', '>', '"', '|', '?', '*'])
+        || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+        || numbered("COM")
+        || numbered("LPT")
+}
+
+/// Keeps two keys that differ by case from becoming one file, where the folder does not tell them apart.
+#[derive(Debug, Default)]
+pub(super) struct Clashes(Option<Mutex<HashMap<String, String>>>);
+
+impl Clashes {
+    /// Finds out by trying. On most Linux file systems nothing needs to be remembered.
+    pub(super) async fn probe(folder: &Path) -> Self {
+        // The nearest folder that is there: those below it will be of the same kind.
+        let Some(folder) = folder.ancestors().find(|folder| folder.is_dir()) else { return Self::default() };
+        let (lower, upper) = (folder.join(".skybru-case-probe"), folder.join(".SKYBRU-CASE-PROBE"));
+        if fs::write(&lower, []).await.is_err() {
+            return Self::default();
+        }
+        let blind = fs::metadata(&upper).await.is_ok();
+        let _ = fs::remove_file(&lower).await;
+        Self(blind.then(Mutex::default))
+    }
+
+    pub(super) fn admit(&self, relative: &str) -> Result<(), StorageError> {
+        let Some(seen) = &self.0 else { return Ok(()) };
+        let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match seen.insert(relative.to_lowercase(), relative.to_owned()) {
+            Some(first) if first != relative => Err(StorageError::Clash { first, second: relative.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What an unfinished file's name ends with.
+const PART: &str = ".skybru-part";
 
 /// A file that is still being written, beside its final place. It vanishes when dropped unless it was put there, or shall be kept.
 pub(super) struct Unfinished {
@@ -35,7 +84,7 @@ impl Unfinished {
         let name = target.file_name().ok_or_else(|| StorageError::FileName(target.display().to_string()))?;
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{mark}.skybru-part"));
+        hidden.push(format!(".{mark}{PART}"));
         Ok(Self { path: target.with_file_name(hidden), keep })
     }
 
@@ -67,12 +116,13 @@ impl Drop for Unfinished {
 
 /// A file found in a folder.
 pub(super) struct Found {
-    pub(super) path: PathBuf,
     /// Below the folder, with `/` between the parts.
     pub(super) relative: String,
+    pub(super) size: u64,
+    pub(super) modified: Option<SystemTime>,
 }
 
-/// All files below `folder`, in order. Links to files are followed, links to folders are not: they may lead in circles.
+/// All files below `folder`, in order, without our own unfinished ones. Links to files are followed, links to folders are not: they may lead in circles.
 pub(super) async fn files_below(folder: &Path) -> Result<Vec<Found>, StorageError> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_path_buf(), String::new())];
@@ -88,8 +138,11 @@ pub(super) async fn files_below(folder: &Path) -> Result<Vec<Found>, StorageErro
             let kind = entry.file_type().await.map_err(local("could not look at", &path))?;
             if kind.is_dir() {
                 folders.push((path, format!("{relative}/")));
-            } else if fs::metadata(&path).await.map_err(local("could not look at", &path))?.is_file() {
-                found.push(Found { path, relative });
+            } else if !name.ends_with(PART) {
+                let data = fs::metadata(&path).await.map_err(local("could not look at", &path))?;
+                if data.is_file() {
+                    found.push(Found { relative, size: data.len(), modified: data.modified().ok() });
+                }
             }
         }
     }
@@ -108,6 +161,26 @@ mod tests {
         for wrong in ["", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", r"..\x", r"C:\x", "a\0b"] {
             assert!(below(folder, wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn names_that_mean_something_on_windows_are_known() {
+        for wrong in ["CON", "nul.txt", "com1", "LPT9.csv", "a.", "a ", "a?b"] {
+            assert!(means_something_on_windows(wrong), "{wrong:?}");
+        }
+        for fine in ["console", "a.b.csv", "COM0", "com10", "æ"] {
+            assert!(!means_something_on_windows(fine), "{fine:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_differ_by_case_do_not_become_one_file() {
+        let blind = Clashes(Some(Mutex::default()));
+        blind.admit("a/B.csv").unwrap();
+        blind.admit("a/B.csv").unwrap();
+        assert!(matches!(blind.admit("A/b.csv"), Err(StorageError::Clash { .. })));
+        let seeing = Clashes::default();
+        seeing.admit("a").and_then(|()| seeing.admit("A")).unwrap();
     }
 
     #[test]

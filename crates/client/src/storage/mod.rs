@@ -7,14 +7,17 @@
 //! Limits that are the library's too: keys with empty parts (`a//b`) or the parts `.` and `..` cannot be named, and an object whose
 //! key ends in `/` (some consoles make such for "folders") is listed without that slash.
 //!
-//! Not here: server-side copies, versions, other clouds.
+//! Not here: versions, other clouds.
 
 mod bucket;
 mod download;
 mod error;
+mod filter;
 mod local;
 mod location;
 mod service;
+mod sync;
+mod tree;
 mod upload;
 
 use jiff::Timestamp;
@@ -22,7 +25,10 @@ use jiff::Timestamp;
 pub use bucket::{Bucket, Depth};
 pub use download::ObjectStream;
 pub use error::{Operation, Refused, StorageError};
+pub use filter::Filter;
 pub use location::{Location, LocationError};
+pub use sync::{Deletion, Mode, Step, Synced, TreeOptions, copy_tree, remove_tree};
+pub use tree::{Item, Tree};
 pub use upload::MULTIPART_FROM;
 
 /// What stands in a bucket.
@@ -72,5 +78,5 @@ pub trait Progress: Send + Sync {
 
 impl Progress for () {}
 
-/// How many objects a recursive copy transfers at once.
-const OBJECTS_AT_ONCE: usize = 4;
+/// How many objects a recursive copy transfers at once: of small ones each costs a round trip and little else.
+const OBJECTS_AT_ONCE: usize = 32;

@@ -6,17 +6,15 @@ use std::io;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{FuturesUnordered, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use object_store::{MultipartUpload, ObjectStoreExt as _};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::runtime::Handle;
 
 use super::bucket::path;
-use super::download::sum;
 use super::error::{Operation, local};
-use super::local::{Found, files_below};
-use super::{Bucket, OBJECTS_AT_ONCE, Progress, StorageError, Transferred};
+use super::{Bucket, Progress, StorageError, Transferred};
 
 /// What is longer goes up in parts, several at once: 16 MiB.
 pub const MULTIPART_FROM: u64 = 16 * 1024 * 1024;
@@ -79,24 +77,10 @@ impl Bucket {
             }
         }
     }
-
-    /// Copies every file below `folder` to the objects below `prefix`, several at once.
-    pub async fn upload_all(&self, folder: &Path, prefix: &str, progress: &dyn Progress) -> Result<Transferred, StorageError> {
-        let prefix = match prefix {
-            "" => String::new(),
-            prefix => format!("{}/", prefix.trim_end_matches('/')),
-        };
-        let files = files_below(folder).await?;
-        let copies = futures_util::stream::iter(files).map(|Found { path, relative }| {
-            let key = format!("{prefix}{relative}");
-            async move { self.upload(&path, &key, progress).await }
-        });
-        copies.buffer_unordered(OBJECTS_AT_ONCE).try_fold(Transferred::default(), sum).await
-    }
 }
 
 /// Part sizes are equal, so a long file needs larger parts to stay within [`MOST_PARTS`].
-fn part_size(length: Option<u64>) -> usize {
+pub(super) fn part_size(length: Option<u64>) -> usize {
     let needed = length.unwrap_or(0).div_ceil(MOST_PARTS);
     usize::try_from(needed.max(MULTIPART_FROM)).unwrap_or(usize::MAX)
 }

@@ -10,6 +10,7 @@ mod leaks;
 mod s3;
 mod storage;
 mod sts;
+mod sync;
 mod token;
 
 use std::net::SocketAddr;

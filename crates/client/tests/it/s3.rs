@@ -152,7 +152,16 @@ async fn object(
     if let Some(refused) = gate(&mut inside, &method, &format!("{key}?{query:?}"), &headers) {
         return refused;
     }
+    let source = headers.get("x-amz-copy-source").map(|source| source.to_str().unwrap().trim_start_matches('/').to_owned());
     match (method.as_str(), query.get("uploadId")) {
+        ("PUT", None) if source.is_some() => {
+            let from = source.unwrap_or_default();
+            let Some(content) = inside.objects.get(from.trim_start_matches(&format!("{BUCKET}/"))).cloned() else {
+                return error(404, "NoSuchKey", "The specified key does not exist.");
+            };
+            inside.objects.insert(key, content);
+            "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>".into_response()
+        }
         ("GET" | "HEAD", _) => read(&inside, &key, &headers),
         ("PUT", None) => {
             let tag = etag(&body);
@@ -198,19 +207,22 @@ fn read(inside: &Inside, key: &str, headers: &HeaderMap) -> Response {
     if headers.get(header::IF_MATCH).is_some_and(|wanted| wanted != tag.as_str()) {
         return error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
     }
-    let from =
-        headers.get(header::RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
-    let mut response = match from {
-        Some(from) => {
-            let from: usize = from;
-            let range = format!("bytes {from}-{}/{}", content.len() - 1, content.len());
-            (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, range)], content[from..].to_vec()).into_response()
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
+    let range = range.map(|(from, to): (&str, &str)| {
+        let from: usize = from.parse().unwrap();
+        from..to.parse().map_or(content.len(), |to: usize| to + 1)
+    });
+    let length = range.as_ref().map_or(content.len(), ExactSizeIterator::len);
+    let mut response = match range {
+        Some(range) => {
+            let told = format!("bytes {}-{}/{}", range.start, range.end - 1, content.len());
+            (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, told)], content[range].to_vec()).into_response()
         }
         None => Body::from(content.clone()).into_response(),
     };
     let set = response.headers_mut();
     set.insert(header::ETAG, tag.parse().unwrap());
-    set.insert(header::CONTENT_LENGTH, (content.len() - from.unwrap_or(0)).into());
+    set.insert(header::CONTENT_LENGTH, length.into());
     set.insert(header::LAST_MODIFIED, "Thu, 01 Jan 2026 00:00:00 GMT".parse().unwrap());
     if inside.kms {
         set.insert("x-amz-server-side-encryption", "aws:kms".parse().unwrap());

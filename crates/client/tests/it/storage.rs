@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::TryStreamExt as _;
-use skybru_client::storage::{Bucket, Depth, Entry, MULTIPART_FROM, Progress, StorageError, Transferred};
+use skybru_client::storage::{
+    Bucket, Depth, Entry, Filter, MULTIPART_FROM, Mode, Progress, StorageError, Synced, Transferred, Tree, TreeOptions, copy_tree,
+};
 
 use crate::exchange::{source, target};
 use crate::http;
@@ -15,7 +17,7 @@ use crate::s3::{BUCKET, TestS3};
 use crate::sts::{TestSts, refusal};
 
 /// The bucket as a consumer sees it: token, exchange and all.
-async fn open(s3: &TestS3, bucket: &str) -> Bucket {
+pub(crate) async fn open(s3: &TestS3, bucket: &str) -> Bucket {
     let (issuer, sts) = (TestIssuer::start([]).await, TestSts::start([]).await);
     let (ctx, _) = ctx();
     let credentials = Arc::new(source(&ctx, &issuer, target(&sts)));
@@ -25,6 +27,11 @@ async fn open(s3: &TestS3, bucket: &str) -> Bucket {
 async fn keys(bucket: &Bucket, prefix: &str, depth: Depth) -> Vec<String> {
     let entries: Vec<Entry> = bucket.list(prefix, depth).try_collect().await.unwrap();
     entries.iter().map(|entry| entry.key().to_owned()).collect()
+}
+
+async fn copy(from: &Tree, to: &Tree, progress: &dyn Progress) -> Synced {
+    let options = TreeOptions { filter: Filter::default(), mode: Mode::Copy, resume: false, dry_run: false };
+    copy_tree(from, to, &options, &|_| (), progress).await.unwrap()
 }
 
 const SOME: [(&str, &[u8]); 5] =
@@ -56,7 +63,7 @@ impl Counting {
     }
 }
 
-fn files_in(folder: &Path) -> Vec<String> {
+pub(crate) fn files_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -139,7 +146,7 @@ async fn a_prefix_becomes_a_folder() {
     objects.push(("t/empty/", b""));
     let s3 = TestS3::start(&objects).await;
     let (bucket, folder) = (open(&s3, BUCKET).await, tempfile::tempdir().unwrap());
-    let done = bucket.download_all("t", folder.path(), false, &()).await.unwrap();
+    let done = copy(&Tree::below(bucket, "t"), &Tree::Folder(folder.path().into()), &()).await.copied;
     assert_eq!(done, Transferred { files: 4, bytes: 12 }, "the marker of the empty folder is no file");
     assert_eq!(std::fs::read(folder.path().join("2025/x.csv")).unwrap(), b"two");
     assert_eq!(std::fs::read(folder.path().join("2026/z.csv")).unwrap(), b"");
@@ -154,7 +161,7 @@ async fn a_folder_becomes_a_prefix() {
     std::fs::write(folder.path().join("deep/a b.csv"), "1").unwrap();
     std::fs::write(folder.path().join("top.csv"), "22").unwrap();
     let progress = Counting::default();
-    let done = bucket.upload_all(folder.path(), "in/", &progress).await.unwrap();
+    let done = copy(&Tree::Folder(folder.path().into()), &Tree::below(bucket, "in/"), &progress).await.copied;
     assert_eq!(done, Transferred { files: 2, bytes: 3 });
     assert_eq!(progress.numbers(), (3, 3, 2));
     assert_eq!(s3.object("in/deep/a b.csv").unwrap(), b"1");
@@ -173,6 +180,28 @@ async fn a_long_file_goes_up_in_parts() {
     assert!(s3.object("long").unwrap() == content);
     assert_eq!(progress.numbers(), (length as u64, length as u64, 1));
     assert_eq!(s3.count("PUT long"), 2);
+}
+
+/// Also when it was interrupted in the middle of a part.
+#[tokio::test]
+async fn a_long_object_comes_down_in_parts() {
+    let part = 16 * 1024 * 1024;
+    let content: Vec<u8> = (0..3 * part + 1000).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let s3 = TestS3::start(&[("t/2026/y.csv", &content)]).await;
+    let (bucket, folder) = (open(&s3, BUCKET).await, tempfile::tempdir().unwrap());
+    let to = folder.path().join("y.csv");
+    let progress = Counting::default();
+    bucket.download("t/2026/y.csv", &to, false, &progress).await.unwrap();
+    assert!(std::fs::read(&to).unwrap() == content);
+    assert_eq!(progress.numbers(), (content.len() as u64, content.len() as u64, 1));
+    assert_eq!(s3.count("GET t/2026/y.csv"), 4, "the first answer, and three parts");
+
+    std::fs::remove_file(&to).unwrap();
+    let unfinished = part_of(&bucket, &to).await;
+    std::fs::write(&unfinished, &content[..5000]).unwrap();
+    let done = bucket.download("t/2026/y.csv", &to, true, &()).await.unwrap();
+    assert_eq!(done.bytes, content.len() as u64 - 5000);
+    assert!(std::fs::read(&to).unwrap() == content);
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use futures_util::TryStreamExt as _;
-use skybru_client::storage::{Location, StorageError, Transferred};
-use tokio_util::io::StreamReader;
+use skybru_client::storage::{Location, Mode, Transferred, TreeOptions, copy_tree};
 
 use super::place::{Place, file_name, local_target};
-use super::progress::Bar;
+use super::progress::{Bar, files};
+use super::tree::{FilterArgs, teller};
 use super::{Call, Outcome};
 
 /// Arguments of `cp`.
@@ -23,24 +23,38 @@ pub(crate) struct CpArgs {
     /// Continue an interrupted download
     #[arg(long)]
     resume: bool,
+    /// Only say what would be copied
+    #[arg(long, requires = "recursive")]
+    dry_run: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Whose credentials to use for an s3:// address
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }
 
-pub(crate) async fn run(call: &Call, args: CpArgs) -> Result<Outcome> {
+pub(crate) async fn run(call: &Call, args: CpArgs, loud: bool) -> Result<Outcome> {
     let settings = call.settings()?;
     let target = args.target.as_deref();
     let (from, to) = (Place::open(&args.from, target, &settings, call)?, Place::open(&args.to, target, &settings, call)?);
     let bar = Bar::new(&call.printer);
+    if args.recursive {
+        let (from, to) = (from.tree()?, to.tree()?);
+        let (filter, dry_run) = (args.filter.filter()?, args.dry_run);
+        let options = TreeOptions { filter, mode: Mode::Copy, resume: args.resume, dry_run };
+        let done = copy_tree(&from, &to, &options, &teller(&call.printer, &from, &to, dry_run, loud), &bar).await?;
+        if dry_run {
+            bar.clear();
+            call.printer.say(&format!("would copy {}", files(done.copied.files)));
+        } else {
+            bar.done(&call.printer, done.copied);
+        }
+        return Ok(Outcome::Done);
+    }
+    if !args.filter.is_empty() {
+        bail!("--include and --exclude choose among many files: add --recursive");
+    }
     let done = match (from, to) {
-        (Place::Bucket(bucket, prefix), Place::Local(folder)) if args.recursive => {
-            bucket.download_all(&prefix, &folder, args.resume, &bar).await?
-        }
-        (Place::Local(folder), Place::Bucket(bucket, prefix)) if args.recursive => {
-            bucket.upload_all(&folder, &prefix, &bar).await?
-        }
-        _ if args.recursive => bail!("--recursive copies between a bucket and a folder of this machine"),
         (Place::Bucket(bucket, key), Place::Local(path)) => {
             let name = file_name(&key);
             if name.is_empty() {
@@ -72,11 +86,12 @@ pub(crate) async fn run(call: &Call, args: CpArgs) -> Result<Outcome> {
             bucket.upload_stream(tokio::io::stdin(), None, &key, &bar).await?
         }
         (Place::Bucket(source, key), Place::Bucket(sink, to)) => {
-            // Through this machine: the two ends may need different credentials, so no cloud could do it for us.
             let to = object_key(&to, file_name(&key));
-            let object = source.read(&key).await?;
-            let bytes = object.bytes.map_err(|error: StorageError| std::io::Error::other(error));
-            sink.upload_stream(StreamReader::new(bytes), Some(object.info.size), &to, &bar).await?
+            if source.is_same(&sink) && key == to {
+                bail!("{} would be copied onto itself", source.address(&key));
+            }
+            let info = source.info(&key).await?;
+            source.copy_object(&key, info.size, &sink, &to, &bar).await?
         }
         (Place::Local(_) | Place::Stdio, Place::Local(_) | Place::Stdio) => {
             bail!("one end must be a bucket: TARGET:path or s3://BUCKET/KEY")

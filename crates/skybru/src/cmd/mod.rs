@@ -13,7 +13,10 @@ pub(crate) mod ls;
 mod place;
 mod progress;
 pub(crate) mod registry;
+pub(crate) mod rm;
+pub(crate) mod sync;
 pub(crate) mod token;
+mod tree;
 pub(crate) mod try_it;
 pub(crate) mod up;
 

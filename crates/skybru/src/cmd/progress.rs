@@ -24,10 +24,19 @@ impl Bar {
 
     /// Takes the bar away and says what was done.
     pub(crate) fn done(&self, printer: &Printer, done: Transferred) {
-        self.bar.finish_and_clear();
-        let files = if done.files == 1 { "1 file".to_owned() } else { format!("{} files", done.files) };
-        printer.say(&format!("copied {files}, {}", indicatif::HumanBytes(done.bytes)));
+        self.clear();
+        printer.say(&format!("copied {}, {}", files(done.files), indicatif::HumanBytes(done.bytes)));
     }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number of files, in words.
+pub(crate) fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 impl Progress for Bar {

@@ -72,6 +72,32 @@ fn files_are_listed_copied_and_printed() {
 }
 
 #[test]
+fn a_prefix_is_kept_alike_and_nothing_is_deleted_that_may_not_be() {
+    let lab = Lab::start();
+    let dry = lab.skybru(&["sync", "demo:timetables", "here", "--dry-run"]).output().unwrap();
+    assert!(stdout(&dry).starts_with("copy s3://fjordbuss-data/timetables/line-1.csv to "), "{}", stderr(&dry));
+    assert!(!lab.folder.join("here").exists());
+    for (said, nothing_new) in [("copied 1 file, 39 B; 0 unchanged", false), ("copied 0 files, 0 B; 1 unchanged", true)] {
+        let synced = lab.skybru(&["sync", "demo:timetables", "here"]).output().unwrap();
+        assert!(synced.status.success() && stderr(&synced).contains(said), "again: {nothing_new}, {}", stderr(&synced));
+    }
+    let copied = lab.skybru(&["cp", "-r", "demo:timetables", "csv", "--exclude", "*.csv"]).output().unwrap();
+    assert!(stderr(&copied).contains("copied 0 files"), "{}", stderr(&copied));
+
+    let empty = lab.skybru(&["sync", "demo:timetables/mistyped", "here", "--delete"]).output().unwrap();
+    assert_eq!(empty.status.code(), Some(2));
+    assert!(stderr(&empty).contains("--delete-all") && lab.folder.join("here/line-1.csv").exists(), "{}", stderr(&empty));
+
+    let removed = lab.skybru(&["rm", "demo:timetables/line-1.csv"]).output().unwrap();
+    assert_eq!(removed.status.code(), Some(1), "the answer is no");
+    assert!(stderr(&removed).contains("s3:DeleteObject"), "{}", stderr(&removed));
+    let dry = lab.skybru(&["rm", "-r", "demo:timetables", "--dry-run"]).output().unwrap();
+    assert_eq!(stdout(&dry).trim(), "delete s3://fjordbuss-data/timetables/line-1.csv");
+    let whole = lab.skybru(&["rm", "-r", "demo:"]).output().unwrap();
+    assert_eq!(whole.status.code(), Some(2), "a whole bucket is not deleted by leaving out a word");
+}
+
+#[test]
 fn exec_passes_the_code_on_and_hands_out_no_secret_by_environment() {
     let lab = Lab::start();
     let run = lab.skybru(&["exec", "demo", "--", "sh", "-c", "env; exit 7"]).env("AWS_PROFILE", "mine").output().unwrap();
