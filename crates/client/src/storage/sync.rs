@@ -95,7 +95,7 @@ pub async fn copy_tree(
         _ => Clashes::default(),
     };
     let (budget, mut deletions, mut unchanged) = (Semaphore::new(MEBIBYTES_AT_ONCE as usize), Vec::new(), 0);
-    let copies = plan(from, to, options).await?.try_filter_map(|decision| {
+    let chosen = plan(from, to, options).await?.try_filter_map(|decision| {
         let copy = match decision {
             Decision::Keep => {
                 unchanged += 1;
@@ -109,7 +109,7 @@ pub async fn copy_tree(
         };
         std::future::ready(Ok(copy))
     });
-    let copied = copies
+    let copied = chosen
         .map_ok(|item| copy_item(from, to, item, options, &clashes, &budget, tell, progress))
         .try_buffer_unordered(OBJECTS_AT_ONCE)
         .try_fold(Transferred::default(), sum)
@@ -232,15 +232,14 @@ async fn plan<'a>(
 impl Walk {
     async fn step(&mut self, from: &Tree, to: &Tree, mode: Mode) -> Result<Option<Decision>, StorageError> {
         loop {
-            let (source, sink) = match self.next.take() {
-                Some(next) => next,
-                None => {
-                    let next = (self.from.try_next().await?, self.to.try_next().await?);
-                    if let (None, Some(_), Mode::Sync { deletion: Deletion::Extra, .. }) = (&next.0, &next.1, mode) {
-                        return Err(StorageError::EmptySource { from: from.address(""), to: to.address("") });
-                    }
-                    next
+            let (source, sink) = if let Some(next) = self.next.take() {
+                next
+            } else {
+                let next = (self.from.try_next().await?, self.to.try_next().await?);
+                if let (None, Some(_), Mode::Sync { deletion: Deletion::Extra, .. }) = (&next.0, &next.1, mode) {
+                    return Err(StorageError::EmptySource { from: from.address(""), to: to.address("") });
                 }
+                next
             };
             let Mode::Sync { checksum, deletion } = mode else {
                 let Some(item) = source else { return Ok(None) };
@@ -248,7 +247,6 @@ impl Walk {
                 return Ok(Some(Decision::Do(Step::Copy(item))));
             };
             match (source, sink) {
-                (None, None) => return Ok(None),
                 (Some(item), sink) if sink.as_ref().is_none_or(|other| item.relative < other.relative) => {
                     self.next = Some((following(&mut self.from, &item).await?, sink));
                     return Ok(Some(Decision::Do(Step::Copy(item))));
@@ -264,7 +262,8 @@ impl Walk {
                         return Ok(Some(Decision::Do(Step::Delete(other))));
                     }
                 }
-                (Some(_), None) => return Ok(None), // the second arm took it
+                // Of a source alone the first arm has taken care.
+                (_, None) => return Ok(None),
             }
         }
     }

@@ -11,6 +11,7 @@ use super::{Call, Outcome};
 
 /// Arguments of `sync`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct SyncArgs {
     /// TARGET:prefix, `s3://BUCKET/PREFIX` or a local folder
     from: Location,
