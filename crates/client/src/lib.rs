@@ -19,6 +19,7 @@ pub mod clean;
 pub mod format;
 pub mod http;
 pub mod inspect;
+pub mod introspect;
 mod refreshed;
 pub mod selfservice;
 pub mod storage;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, registry, rm, sync, token, try_it, up,
+    agent, cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, registry, rm, sync, token, try_it, up,
 };
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Credentials(credentials::CredentialsArgs),
     /// Run a command with cloud credentials
     Exec(exec::ExecArgs),
+    /// Hand tokens and credentials to the programs of this machine
+    Agent(agent::AgentArgs),
     /// List objects
     Ls(ls::LsArgs),
     /// Copy files to, from and between buckets

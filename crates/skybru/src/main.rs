@@ -55,6 +55,7 @@ async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
         Command::Inspect(args) => cmd::inspect::run(call, args).await,
         Command::Credentials(args) => cmd::credentials::run(call, args).await,
         Command::Exec(args) => cmd::exec::run(call, args).await,
+        Command::Agent(args) => cmd::agent::run(call, args).await,
         Command::Ls(args) => cmd::ls::run(call, args).await,
         Command::Cp(args) => cmd::cp::run(call, args, loud).await,
         Command::Sync(args) => cmd::sync::run(call, args, loud).await,

@@ -63,7 +63,12 @@ async fn credentials_now(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
     if header(HOST) != shared.host || !shared.authorization.matches(header(AUTHORIZATION)) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    match shared.credentials.credentials().await {
+    aws_answer(&shared.credentials).await
+}
+
+/// Credentials as SDKs read them, or the reason why there are none.
+pub(super) async fn aws_answer(credentials: &AwsCredentialSource) -> Response {
+    match credentials.credentials().await {
         Ok(credentials) => {
             let body = json!({
                 "AccessKeyId": credentials.access_key_id,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
+mod agent;
 mod bad_input;
 mod doctor;
 mod hostile;
