@@ -8,6 +8,8 @@
 //! finds. A rule that rests on one public source, or on none, says so where it is implemented.
 
 pub mod aws;
+mod documents;
 mod finding;
 
+pub use documents::{DocumentProblem, Documents};
 pub use finding::{Finding, Severity, Who, difference};

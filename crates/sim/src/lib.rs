@@ -7,4 +7,8 @@
 //! * [`aws`]: STS, IAM and S3 on one plain-http endpoint
 
 pub mod aws;
+mod fetch;
 mod files;
+mod hex;
+
+pub use fetch::FetchFault;

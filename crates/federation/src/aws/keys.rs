@@ -6,6 +6,7 @@ use skybru_protocol::metadata::DiscoveryDocument;
 
 use super::AwsError;
 use super::token::PresentedToken;
+use crate::documents::DocumentProblem;
 
 /// said of every trouble with documents and keys. The two blanks are AWS's.
 const NO_KEY: &str = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
@@ -17,65 +18,17 @@ pub(crate) const NOT_VALIDATED: &str =
 /// the most keys of one type.
 const MAX_KEYS_OF_TYPE: usize = 100;
 
-/// Why an issuer's documents could not be had or used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DocumentProblem {
-    /// Not answered, not 200, not JSON, a redirect, or slower than five seconds.
-    Unavailable {
-        /// The address.
-        url: String,
-        /// What happened.
-        reason: String,
-    },
-    /// The chain is not publicly trusted, and its last certificate is not among the thumbprints.
-    Thumbprint {
-        /// The SHA-1 of the certificate that was served.
-        served: Option<String>,
-    },
-    /// The discovery document lacks fields that AWS needs.
-    MissingFields(Vec<&'static str>),
-    /// The discovery document names another issuer, or none.
-    WrongIssuer {
-        /// The token's.
-        expected: String,
-        /// The document's.
-        found: Option<String>,
-    },
-    /// The key that the token names is not there, or cannot be used.
-    NoUsableKey {
-        /// The token's key id.
-        kid: Option<String>,
-        /// Those that are there.
-        available: Vec<String>,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The key has `key_ops`.
-    KeyOperations(String),
-}
-
-impl DocumentProblem {
-    /// What AWS says of it.
-    pub fn error(&self) -> AwsError {
-        match self {
-            Self::Thumbprint { .. } => {
-                AwsError::identity("A-49", "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint")
-            }
-            Self::KeyOperations(_) => AwsError::identity("A-33", NOT_VALIDATED),
-            Self::Unavailable { .. } => AwsError::identity("A-51", NO_KEY),
-            Self::MissingFields(_) => AwsError::identity("A-50", NO_KEY),
-            Self::WrongIssuer { .. } | Self::NoUsableKey { .. } => AwsError::identity("A-32", NO_KEY),
+/// What AWS says of documents that it could not have or use.
+pub fn document_error(problem: &DocumentProblem) -> AwsError {
+    match problem {
+        DocumentProblem::Thumbprint { .. } => {
+            AwsError::identity("A-49", "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint")
         }
+        DocumentProblem::KeyOperations(_) => AwsError::identity("A-33", NOT_VALIDATED),
+        DocumentProblem::Unavailable { .. } => AwsError::identity("A-51", NO_KEY),
+        DocumentProblem::MissingFields(_) => AwsError::identity("A-50", NO_KEY),
+        DocumentProblem::WrongIssuer { .. } | DocumentProblem::NoUsableKey { .. } => AwsError::identity("A-32", NO_KEY),
     }
-}
-
-/// What was fetched for an issuer, or why not.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Documents {
-    /// The discovery document.
-    pub discovery: DiscoveryDocument,
-    /// The key set behind its `jwks_uri`.
-    pub keys: JwkSet,
 }
 
 /// Whether AWS takes a discovery document.

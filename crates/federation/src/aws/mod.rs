@@ -18,7 +18,7 @@ mod web_identity;
 pub use catalogue::{Entry as CatalogueEntry, catalogue_entry};
 pub use error::{AwsError, Fault};
 pub use error_text::explain_error;
-pub use keys::{DocumentProblem, Documents, check_discovery, select_key};
+pub use keys::{check_discovery, document_error, select_key};
 pub use lint::{LintInput, lint};
 pub use provider::{Edit, OidcProvider, ProviderInput, Tag};
 pub use reach::{Organisations, Reach, ValuePattern, Values, reach, reach_of, shared_statements};

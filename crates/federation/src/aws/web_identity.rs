@@ -5,13 +5,14 @@
 //! is known from the guide that ended in a key error although its audience was wrong too.
 
 use super::AwsError;
-use super::keys::{DocumentProblem, Documents, NOT_VALIDATED, check_discovery, select_key};
+use super::keys::{NOT_VALIDATED, check_discovery, document_error, select_key};
 use super::policy::{MissReason, Outcome, Request, Verdict, check_identity_policy, evaluate};
 use super::provider::{OidcProvider, is_local};
 use super::role::Role;
 use super::session::{SessionClaims, is_session_name};
 use super::token::PresentedToken;
 use super::trust::{TrustContext, trust_context};
+use crate::documents::{DocumentProblem, Documents};
 
 /// Which of AWS's texts are used where they have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -280,7 +281,8 @@ fn packed_size(parameters: &Parameters, token: &PresentedToken, session: &Sessio
 }
 
 fn check_proof(token: &PresentedToken, documents: Result<Documents, DocumentProblem>, rules: Rules) -> Result<(), Decision> {
-    let refuse = |problem: DocumentProblem| Decision { error: problem.error(), reason: Box::new(Reason::Documents(problem)) };
+    let refuse =
+        |problem: DocumentProblem| Decision { error: document_error(&problem), reason: Box::new(Reason::Documents(problem)) };
     let documents = documents.map_err(refuse)?;
     check_discovery(&documents.discovery, &token.iss, rules.strict_discovery).map_err(refuse)?;
     let key = select_key(&documents.keys, token).map_err(refuse)?;

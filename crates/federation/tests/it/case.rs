@@ -7,9 +7,10 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FI
 use aws_lc_rs::signature::{EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _};
 use serde_json::{Value, json};
 use skybru_federation::aws::{
-    Accepted, Decision, DocumentProblem, Documents, OidcProvider, Parameters, ProviderInput, Registered, Role, RoleInput, Rules,
+    Accepted, Decision, OidcProvider, Parameters, ProviderInput, Registered, Role, RoleInput, Rules,
     assume_role_with_web_identity,
 };
+use skybru_federation::{DocumentProblem, Documents};
 use skybru_protocol::base64url;
 use skybru_protocol::jose::{Jwk, JwkSet, SigningKey};
 

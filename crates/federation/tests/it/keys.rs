@@ -1,7 +1,8 @@
 //! Documents, keys and signatures.
 
 use serde_json::{Value, json};
-use skybru_federation::aws::{DocumentProblem, Reason, Rules};
+use skybru_federation::DocumentProblem;
+use skybru_federation::aws::{Reason, Rules};
 
 use crate::case::{Case, NO_KEY, NOT_VALIDATED, other_jwk, public_jwk, sign_ec};
 

@@ -8,7 +8,6 @@
 mod builtin;
 mod caller;
 mod errors;
-mod fetch;
 mod http;
 mod iam;
 mod names;
@@ -17,7 +16,6 @@ mod s3;
 mod sigv4;
 mod state;
 mod sts;
-mod tls;
 mod xml;
 
 use std::io;
@@ -35,7 +33,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::fetch::FetchFault;
+use crate::fetch::{FetchFault, Fetcher};
+
 pub use self::http::Service;
 
 /// How a simulated account is set up.
@@ -108,7 +107,7 @@ pub(crate) struct Sim {
     region: String,
     settings: AwsSettings,
     state: state::StateStore,
-    fetcher: fetch::Fetcher,
+    fetcher: Fetcher,
     /// Removed with the last user of it.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -156,7 +155,7 @@ impl AwsSim {
             region: options.region,
             settings: options.settings,
             state,
-            fetcher: fetch::Fetcher::new(extra_roots),
+            fetcher: Fetcher::new(extra_roots),
             _temporary: temporary,
         });
         let s3 = s3::Endpoint::new(&sim, objects);

@@ -33,11 +33,6 @@ pub(crate) fn session_token(randomness: &dyn Randomness) -> Secret {
     Secret::from(format!("IQoJb3JpZ2luX2Vj{}", text(randomness, BASE64, 340)))
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
-}
-
 /// The id of one request, as it stands in answers and logs.
 pub(crate) fn request_id(randomness: &dyn Randomness) -> String {
     skybru_core::id::uuid(randomness).to_string()
@@ -56,7 +51,6 @@ mod tests {
         assert_eq!(unique_id(&randomness, "AROA").len(), 21);
         assert_eq!(secret_access_key(&randomness).expose().len(), 40);
         assert!(session_token(&randomness).expose().len() > 300);
-        assert_eq!(hex(&[0x0a, 0xf0]), "0af0");
         assert_ne!(temporary_access_key_id(&randomness), id);
     }
 }

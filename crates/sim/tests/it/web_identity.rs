@@ -6,7 +6,7 @@ use serde_json::json;
 use skybru_core::Clock as _;
 use skybru_federation::aws::{Rules, Wording};
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
-use skybru_sim::aws::FetchFault;
+use skybru_sim::FetchFault;
 
 use super::issuer::TestIssuer;
 use super::sim::{AUDIENCE, NOW, TestSim, provider_arn};

@@ -6,10 +6,11 @@ use skybru_protocol::jose::{Jwk, JwkSet};
 use skybru_protocol::metadata::DiscoveryDocument;
 
 use super::at;
-use crate::aws::keys::{DocumentProblem, check_discovery, select_key};
+use crate::aws::keys::{check_discovery, select_key};
 use crate::aws::provider::OidcProvider;
 use crate::aws::role::{Role, account_of_arn};
 use crate::aws::token::PresentedToken;
+use crate::documents::DocumentProblem;
 use crate::finding::{Finding, Severity, Who};
 
 pub(super) fn lint_discovery(document: &DiscoveryDocument, token: Option<&PresentedToken>, findings: &mut Vec<Finding>) {

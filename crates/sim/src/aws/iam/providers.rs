@@ -1,5 +1,6 @@
 //! Calls about OpenID Connect identity providers.
 
+use skybru_federation::DocumentProblem;
 use skybru_federation::aws::{AwsError, Edit, OidcProvider, ProviderInput};
 
 use super::{tags_element, tags_of};
@@ -33,7 +34,8 @@ pub(super) async fn create(sim: &Sim, parameters: &Parameters) -> Result<Answer,
         return Err(provider.already_exists());
     }
     if must_fetch {
-        provider.thumbprints = sim.fetcher.thumbprint(&url).await?.into_iter().collect();
+        provider.thumbprints =
+            sim.fetcher.thumbprint(&url).await.map_err(|problem| unreachable_issuer(&url, &problem))?.into_iter().collect();
     }
     sim.state.change(|state| {
         // Somebody may have been faster while the issuer was asked.
@@ -89,4 +91,15 @@ fn get(sim: &Sim, arn: &str) -> Result<Answer, AwsError> {
         text("CreateDate", iso8601(provider.created)),
         tags_element(&provider.tags),
     ]))
+}
+
+/// The code is documented, the text is not; these two are the console's.
+fn unreachable_issuer(issuer: &str, problem: &DocumentProblem) -> AwsError {
+    let text = match problem {
+        DocumentProblem::MissingFields(_) => {
+            format!("Please check .well-known/openid-configuration of provider: {issuer} is valid")
+        }
+        _ => format!("Could not connect to openid configuration of provider: {issuer}"),
+    };
+    AwsError::new("A-7", "OpenIdIdpCommunicationError", 400, text)
 }

@@ -18,7 +18,8 @@ use super::operations::{checksums, encoder, fits, limit, met};
 use super::store::{Attributes, NewObject, Object as Stored, Upload};
 use super::transfer::{Promise, receive, send, timestamp};
 use crate::aws::caller::Caller;
-use crate::aws::names::{self, hex};
+use crate::aws::names;
+use crate::hex::hex;
 
 /// Every part but the last must have this size.
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWri
 use tokio_util::io::ReaderStream;
 
 use super::store::Draft;
-use crate::aws::names::hex;
+use crate::hex::hex;
 
 /// The checksums that S3 knows, by the name that they have in headers.
 const ALGORITHMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];

@@ -1,7 +1,10 @@
-//! Fetching an issuer's documents as AWS does: over https, within five seconds, without redirects, trusted by rule A-10.
+//! Fetching an issuer's documents as the clouds do: over https, within five seconds, without redirects (A-51, G-40, E-45). Which chains
+//! are trusted is AWS's rule where thumbprints are pinned; the others know public roots only.
 //!
 //! Plain http is for issuers on this machine only. Nothing is cached: in the observations a key set replaced two seconds earlier was
 //! already effective.
+
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,11 +15,11 @@ use reqwest::{Client, Response, StatusCode, Url};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
-use skybru_federation::aws::{AwsError, DocumentProblem, Documents};
+use skybru_federation::{DocumentProblem, Documents};
 use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
 
-use super::tls::{self, Outcome, Pins};
+use self::tls::{Outcome, Pins};
 
 /// Discovery and key set together must be there within this time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -82,7 +85,7 @@ impl Fetcher {
     /// The thumbprint that IAM pins when it is given none: of the host that serves the key set.
     ///
     /// An issuer on plain http has no certificate, so there is nothing to pin.
-    pub(crate) async fn thumbprint(&self, issuer: &str) -> Result<Option<String>, AwsError> {
+    pub(crate) async fn thumbprint(&self, issuer: &str) -> Fetched<Option<String>> {
         let fetch = async {
             let (discovery, _) = self.document::<DiscoveryDocument>(&discovery_url(issuer), Pins::Any).await?;
             let jwks_uri = discovery.jwks_uri.ok_or(DocumentProblem::MissingFields(vec!["jwks_uri"]))?;
@@ -90,16 +93,7 @@ impl Fetcher {
             Ok(outcome.last_thumbprint)
         };
         let fetched = tokio::time::timeout(PATIENCE, fetch).await;
-        fetched.unwrap_or_else(|_| Err(unavailable(issuer, "no answer within five seconds"))).map_err(|problem| {
-            // The code is documented, the text is not; these two are the console's.
-            let text = match problem {
-                DocumentProblem::MissingFields(_) => {
-                    format!("Please check .well-known/openid-configuration of provider: {issuer} is valid")
-                }
-                _ => format!("Could not connect to openid configuration of provider: {issuer}"),
-            };
-            AwsError::new("A-7", "OpenIdIdpCommunicationError", 400, text)
-        })
+        fetched.unwrap_or_else(|_| Err(unavailable(issuer, "no answer within five seconds")))
     }
 
     async fn document<T: DeserializeOwned>(&self, address: &str, pins: Pins) -> Fetched<(T, Outcome)> {

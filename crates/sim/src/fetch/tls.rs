@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use subtle::ConstantTimeEq;
 
-use super::names::hex;
+use crate::hex::hex;
 
 /// The SHA-1 of a certificate in lower-case hexadecimal, as IAM keeps it.
 pub(crate) fn thumbprint(certificate: &CertificateDer<'_>) -> String {
