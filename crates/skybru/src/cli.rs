@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    agent, cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, registry, rm, sync, token, try_it, up,
+    agent, cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, man, registry, rm, sync, token, try_it,
+    up,
 };
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show the settings in effect
     Config(config::ConfigArgs),
+    /// Print a manual page
+    Man(man::ManArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
 }

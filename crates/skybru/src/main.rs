@@ -65,6 +65,7 @@ async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
         Command::Registry(args) => cmd::registry::run(call, args).await,
         Command::Doctor(args) => cmd::doctor::run(call, args).await,
         Command::Config(args) => cmd::config::run(call, &args),
+        Command::Man(args) => cmd::man::run(call, &args),
         Command::Completions(args) => cmd::completions::run(call, &args),
     }
 }

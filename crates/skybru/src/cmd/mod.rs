@@ -11,6 +11,7 @@ pub(crate) mod exec;
 pub(crate) mod inspect;
 pub(crate) mod issuer;
 pub(crate) mod ls;
+pub(crate) mod man;
 mod place;
 mod progress;
 pub(crate) mod registry;

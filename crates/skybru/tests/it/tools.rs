@@ -136,3 +136,21 @@ fn settings_tell_where_they_come_from() {
     let completions = lab.skybru(&["completions", "bash"]).output().unwrap();
     assert!(stdout(&completions).contains("credentials"));
 }
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let skybru = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_skybru")).args(arguments).current_dir(folder.path()).output().unwrap()
+    };
+    let page = stdout(&skybru(&["man", "issuer", "mint"]));
+    assert!(page.contains(".TH") && page.contains("mint"), "{page}");
+    let wrong = skybru(&["man", "isuer"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("it has: try, up, token"), "{}", stderr(&wrong));
+
+    assert!(skybru(&["man", "--dir", "pages"]).status.success());
+    for page in ["skybru.1", "skybru-doctor.1", "skybru-issuer-mint.1"] {
+        assert!(folder.path().join("pages").join(page).is_file(), "{page}");
+    }
+}
