@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::lint::Effect;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,12 +45,24 @@ pub struct Finding {
     pub found: Option<String>,
     /// The command or edit that mends it.
     pub fix: String,
+    /// What each cloud makes of it, where it is not about one of them alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clouds: Vec<Effect>,
 }
 
 impl Finding {
     /// An error; change it with the methods below.
     pub fn new(rule: &'static str, who: Who, what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { rule, severity: Severity::Error, who, what: what.into(), expected: None, found: None, fix: fix.into() }
+        Self {
+            rule,
+            severity: Severity::Error,
+            who,
+            what: what.into(),
+            expected: None,
+            found: None,
+            fix: fix.into(),
+            clouds: Vec::new(),
+        }
     }
 
     /// With another severity.

@@ -4,12 +4,16 @@
 //! doctor, what is wrong and where, (3) in a plan, whether what is about to be created lets the intended consumer in and nobody else.
 //! **If the rules were written twice they would differ.**
 //!
-//! This crate does no I/O and reads no clock. Rules carry the ids of the project's catalogue: `A-…` for AWS, `D-…` for what the doctor
-//! finds. A rule that rests on one public source, or on none, says so where it is implemented.
+//! This crate does no I/O and reads no clock. Rules carry ids: `A-…` for AWS, `G-…` for Google Cloud, `E-…` for Entra and Azure, `D-…`
+//! for what the doctor finds ([`catalogue`]). A rule that rests on one public source, or on none, says so where it is implemented.
 
 pub mod aws;
+pub mod catalogue;
 mod documents;
+mod explain;
 mod finding;
+pub mod lint;
 
 pub use documents::{DocumentProblem, Documents};
+pub use explain::{Explanation, Speaker, explain_error};
 pub use finding::{Finding, Severity, Who, difference};

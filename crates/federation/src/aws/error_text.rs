@@ -1,77 +1,169 @@
-//! Which mistakes an error text of AWS points to.
-//!
-//! After D-99: whitespace is collapsed (A-32 has two blanks on the wire, and one in every terminal), old and new wordings count, and a
-//! stable fragment is looked for, never the whole sentence. Where the catalogue has no mistake of its own for a text, the rule that
-//! describes it is named.
+//! AWS's own texts, and those of its tools, old and new wordings.
 
-/// Fragments in lower case, the more special before the more general.
-const KNOWN: [(&str, &[&str]); 45] = [
+use crate::explain::{ErrorText, Explanation, KnownText, Speaker, known};
+
+const KEYS: &[&str] = &["D-01", "D-05", "D-03", "D-07", "D-02", "D-04"];
+const OPERATOR: &str = "AWS could not get a key that verifies the token: from the documents, for this kid, or in time";
+const CLOCK: &[&str] = &["D-13", "D-12"];
+const PERMISSION: &[&str] = &["D-32"];
+
+/// The more special before the more general.
+pub(crate) const TEXTS: &[KnownText] = &[
     // Documents and keys.
-    ("couldn't retrieve verification key", &["D-01", "D-05", "D-03", "D-07", "D-02", "D-04"]),
-    ("doesn't match configured thumbprint", &["D-30", "D-04"]),
-    ("could not connect to openid configuration", &["D-03", "D-04"]),
-    ("please check .well-known/openid-configuration", &["D-01", "D-03"]),
-    ("idpcommunicationerror", &["D-03"]),
-    ("openididpcommunicationerror", &["D-03", "D-04"]),
+    known(&["couldn't retrieve verification key"], "A-32", OPERATOR, KEYS),
+    known(
+        &["doesn't match configured thumbprint"],
+        "A-49",
+        "the issuer's chain is private, and its last certificate is not the provider's thumbprint",
+        &["D-30", "D-04"],
+    ),
+    known(
+        &["could not connect to openid configuration"],
+        "A-17",
+        "the console could not fetch the discovery document, or the served certificates are out of order",
+        &["D-03", "D-04"],
+    ),
+    known(
+        &["please check .well-known/openid-configuration"],
+        "A-17",
+        "the console does not take the discovery document",
+        &["D-01", "D-03"],
+    ),
+    known(
+        &["openididpcommunicationerror"],
+        "A-7",
+        "IAM could not reach the issuer to fetch its thumbprint: give one, or open the way",
+        &["D-03", "D-04"],
+    ),
+    known(&["idpcommunicationerror"], "A-52", "STS could not reach the issuer; often it passes", &["D-03"]),
     // The provider and the audience.
-    ("no openidconnect provider found", &["D-20", "D-16", "D-21", "D-34"]),
-    ("incorrect token audience", &["D-22", "D-18"]),
-    ("web identity token provided could not be validated", &["D-22", "D-18", "D-06", "D-07"]),
+    known(
+        &["no openidconnect provider found"],
+        "A-48",
+        "the role's account has no provider whose URL is the token's iss, to the letter",
+        &["D-20", "D-16", "D-21", "D-34"],
+    ),
+    known(
+        &["incorrect token audience"],
+        "A-41",
+        "the token's audience is not among the provider's client ids (the wording until 2024)",
+        &["D-22", "D-18"],
+    ),
+    known(
+        &["web identity token provided could not be validated"],
+        "A-36",
+        "the signature is wrong, or (since 2026) the audience is not among the provider's client ids",
+        &["D-22", "D-18", "D-06", "D-07"],
+    ),
     // The token.
-    ("not a valid jwt", &["D-19", "D-08", "D-35"]),
-    ("token expired", &["D-13", "D-12"]),
-    ("expiredtokenexception", &["D-13", "D-12"]),
-    ("token issued in the future", &["D-13"]),
-    ("token not yet valid", &["D-13"]),
-    ("missing a required claim: aud", &["D-18"]),
-    ("claim is not allowed to be empty: aud", &["D-18"]),
-    ("missing a required claim: iat", &["D-11"]),
-    ("missing a required claim: exp", &["D-11"]),
-    ("missing a required claim", &["A-37"]),
-    ("invalid timestamp in token claims", &["D-11"]),
-    ("more than one audience", &["D-10"]),
-    ("unknown error validating third-party token", &["A-38"]),
-    ("not a login with amazon token", &["A-55"]),
-    ("idprejectedclaim", &["A-55"]),
-    ("principal_tags", &["D-31"]),
+    known(&["not a valid jwt"], "A-30", "AWS does not read this as a token it knows", &["D-19", "D-08", "D-35"]),
+    known(&["token expired"], "A-42", "the token expired over five minutes ago", CLOCK),
+    known(&["expiredtokenexception"], "A-42", "the token expired over five minutes ago", CLOCK),
+    known(&["token issued in the future"], "A-43", "iat lies over five minutes ahead", &["D-13"]),
+    known(&["token not yet valid"], "A-44", "nbf lies over five minutes ahead", &["D-13"]),
+    known(&["missing a required claim: aud"], "A-37", "the token has no aud", &["D-18"]),
+    known(&["claim is not allowed to be empty: aud"], "A-39", "aud is an empty list", &["D-18"]),
+    known(&["missing a required claim: iat"], "A-37", "the token has no iat", &["D-11"]),
+    known(&["missing a required claim: exp"], "A-37", "the token has no exp", &["D-11"]),
+    known(&["missing a required claim"], "A-37", "the token lacks one of iss, sub, aud, iat and exp", &[]),
+    known(&["invalid timestamp in token claims"], "A-45", "a time is a fraction, null or a word", &["D-11"]),
+    known(&["more than one audience"], "A-40", "the token has several audiences and no azp", &["D-10"]),
+    known(&["unknown error validating third-party token"], "A-38", "the token's sub is null; the issuer must write a text", &[]),
+    known(&["not a login with amazon token"], "A-55", "ProviderId was sent; leave it out for an OpenID Connect token", &[]),
+    known(&["idprejectedclaim"], "A-55", "ProviderId was sent, or the roles claim rejects the call", &[]),
+    known(&["principal_tags"], "A-75", "the session tags have a wrong shape", &["D-31"]),
+    known(&["source identity"], "A-77", "the source identity must be 2 to 64 characters of A-Z a-z 0-9 _ + = , . @ -", &["D-31"]),
     // The call.
-    ("rolesessionname", &["D-28"]),
-    ("durationseconds", &["D-29"]),
-    ("webidentitytoken' failed", &["D-19"]),
-    ("rolearn' failed", &["A-60"]),
-    ("packedpolicytoolarge", &["A-63"]),
-    ("of allotted space", &["A-63"]),
+    known(&["rolesessionname"], "A-23", "the session name has a character that AWS does not take", &["D-28"]),
+    known(&["exceeds the maxsessionduration"], "A-61", "the duration is above what the role allows", &["D-29"]),
+    known(&["durationseconds"], "A-60", "the duration must be 900 to 43200 seconds", &["D-29"]),
+    known(&["webidentitytoken' failed"], "A-60", "the token is empty or longer than 20000 characters", &["D-19"]),
+    known(&["rolearn' failed"], "A-60", "the role's ARN is missing or has a wrong length", &[]),
+    known(&["packedpolicytoolarge"], "A-63", "the session policies and tags are too large", &[]),
+    known(&["of allotted space"], "A-63", "the session policies and tags are too large", &[]),
+    known(&["request must contain the parameter"], "A-65", "a parameter is missing", &[]),
+    known(&["could not find operation"], "A-65", "AWS knows no such action in this version", &[]),
+    known(&["validation error detected"], "A-60", "a parameter breaks its limits; the text names it", &[]),
     // The set-up.
-    ("invalid principal in policy", &["D-27"]),
-    ("malformedpolicydocument", &["D-27"]),
-    ("provider with url", &["A-12"]),
-    ("openidconnect provider not found for arn", &["A-14"]),
-    ("openid connect provider", &["A-14"]),
-    ("thumbprint list must contain", &["A-8"]),
-    ("cannot exceed quota for", &["A-15"]),
+    known(
+        &["invalid principal in policy"],
+        "A-18",
+        "the provider that the trust policy names does not exist; create it first",
+        &["D-27"],
+    ),
+    known(
+        &["malformedpolicydocument"],
+        "A-63",
+        "the policy cannot be read, or an issuer that many share needs a scoped condition (A-19)",
+        &["D-27"],
+    ),
+    known(&["provider with url"], "A-12", "the account has a provider of this URL already", &[]),
+    known(
+        &["openidconnect provider not found for arn"],
+        "A-14",
+        "no provider has this ARN; it ends in the URL without https://, slash and all",
+        &["D-20"],
+    ),
+    known(&["openid connect provider", "cannot be found"], "A-14", "no provider has this ARN", &["D-20"]),
+    known(&["thumbprint list must contain at least"], "A-9", "a provider keeps at least one thumbprint", &[]),
+    known(&["thumbprint list must contain"], "A-8", "a provider takes five thumbprints", &[]),
+    known(&["cannot exceed quota for"], "A-15", "a quota of the account is used up", &[]),
+    known(&["duplicate tag keys"], "A-65", "two tags differ in case only", &[]),
+    known(&["invalid open id connect provider url"], "A-2", "the URL begins with https:// and has no query", &["D-20"]),
+    known(&["invalidinput", "unknown"], "A-3", "the provider's URL has a query or a fragment", &["D-20"]),
     // Permission, region, other credentials.
-    ("not authorized to perform sts:assumerolewithwebidentity", &["D-25", "D-23", "D-24", "D-27", "D-21", "D-31", "D-33"]),
-    ("not authorized to perform: s3:", &["D-32"]),
-    ("permanentredirect", &["D-32"]),
-    ("regiondisabled", &["D-34"]),
-    ("security token included in the request is invalid", &["D-36", "D-35"]),
-    ("invalidclienttokenid", &["D-36", "D-35"]),
-    ("invalid open id connect provider url", &["A-2"]),
+    known(
+        &["not authorized to perform sts:assumerolewithwebidentity"],
+        "A-62",
+        "no such role, or its trust policy does not let this token in; AWS never says which",
+        &["D-25", "D-23", "D-24", "D-27", "D-21", "D-31", "D-33"],
+    ),
+    known(
+        &["not authorized to perform: sts:assumerolewithwebidentity"],
+        "A-62",
+        "no such role, or its trust policy does not let this token in; AWS never says which",
+        &["D-25", "D-23", "D-24", "D-27", "D-21", "D-31", "D-33"],
+    ),
+    known(&["not authorized to perform: s3:"], "D-32", "the role was assumed, and S3 says no", PERMISSION),
+    known(&["not authorized to perform: kms:"], "D-32", "the role was assumed, and the key's policy says no", PERMISSION),
+    known(&["permanentredirect"], "D-32", "the bucket is in another region", PERMISSION),
+    known(&["must be addressed using the specified endpoint"], "D-32", "the bucket is in another region", PERMISSION),
+    known(&["regiondisabled"], "D-34", "STS is not switched on in this region", &["D-34"]),
+    known(&["sts is not activated in this region"], "D-34", "STS is not switched on in this region", &["D-34"]),
+    known(
+        &["request is missing authentication token"],
+        "A-65",
+        "the call needs a signature, and no credentials were found",
+        &["D-35"],
+    ),
+    known(&["missingauthenticationtoken"], "A-65", "the call needs a signature, and no credentials were found", &["D-35"]),
+    known(&["security token included in the request is invalid"], "A-65", "AWS does not know the access key", &["D-36", "D-35"]),
+    known(&["invalidclienttokenid"], "A-65", "AWS does not know the access key", &["D-36", "D-35"]),
+    known(&["invalidaccesskeyid"], "A-65", "S3 does not know the access key", &["D-36", "D-35"]),
+    // AWS's tools.
+    known(&["for credential process provider"], "A-92", "the helper's answer must have the integer Version 1", &["D-35"]),
+    known(&["credential_process"], "A-92", "the helper failed; its standard error stands in the text", &["D-35"]),
+    known(
+        &["auth token value is not a legal header value"],
+        "A-93",
+        "the container's authorization token ends in a line feed",
+        &["D-19"],
+    ),
+    known(&["unable to locate credentials"], "A-90", "no source of credentials is set", &["D-35"]),
 ];
 
-/// Rules that an error text of AWS points to, the likeliest first; empty when the text is not known.
-///
-/// ```
-/// use skybru_federation::aws::explain_error;
-/// assert_eq!(explain_error("An error occurred (InvalidIdentityToken): Incorrect  token\naudience")[0], "D-22");
-/// assert!(explain_error("AADSTS700024").is_empty());
-/// ```
-pub fn explain_error(text: &str) -> &'static [&'static str] {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase().replace('’', "'");
-    if let Some((_, rules)) = KNOWN.iter().find(|(fragment, _)| text.contains(fragment)) {
-        return rules;
-    }
-    // S3 says no more than this to old clients.
-    let about_s3 = ["getobject", "headobject", "listobjects", "putobject"].iter().any(|operation| text.contains(operation));
-    if about_s3 && (text.contains("access denied") || text.contains("forbidden")) { &["D-32"] } else { &[] }
+/// S3 says no more than this to old clients.
+const S3_OPERATIONS: [&str; 4] = ["getobject", "headobject", "listobjects", "putobject"];
+
+/// What AWS means by a text, if it is one of AWS's.
+pub(crate) fn explain_text(text: &ErrorText) -> Option<Explanation> {
+    text.find(Speaker::Aws, TEXTS).or_else(|| {
+        let about_s3 = S3_OPERATIONS.iter().any(|operation| text.contains(operation));
+        (about_s3 && (text.contains("access denied") || text.contains("forbidden"))).then_some(Explanation {
+            speaker: Speaker::Aws,
+            rule: "D-32",
+            meaning: "the role was assumed, and S3 says no",
+            mistakes: PERMISSION,
+        })
+    })
 }

@@ -61,16 +61,25 @@ pub fn check_discovery(document: &DiscoveryDocument, issuer: &str, strict: bool)
 
 /// Chooses the key that must have signed `token`.
 pub fn select_key(keys: &JwkSet, token: &PresentedToken) -> Result<VerifyingKey, DocumentProblem> {
-    let kty = if token.algorithm.is_es() { "EC" } else { "RSA" };
+    choose(keys, token.algorithm.is_es(), token.kid())
+}
+
+/// Why no key of `keys` could verify a token with this header, if so.
+pub(crate) fn unusable_key(keys: &JwkSet, alg: &str, kid: Option<&str>) -> Option<DocumentProblem> {
+    choose(keys, alg.starts_with("ES"), kid).err()
+}
+
+fn choose(keys: &JwkSet, elliptic: bool, token_kid: Option<&str>) -> Result<VerifyingKey, DocumentProblem> {
+    let kty = if elliptic { "EC" } else { "RSA" };
     let of_type: Vec<&Jwk> = keys.keys.iter().filter(|key| key.kty == kty).collect();
     let available: Vec<String> = keys.keys.iter().filter_map(|key| key.kid.clone()).collect();
-    let kid = token.kid().filter(|kid| !kid.is_empty());
+    let kid = token_kid.filter(|kid| !kid.is_empty());
     let none = |reason| DocumentProblem::NoUsableKey { kid: kid.map(str::to_owned), available: available.clone(), reason };
     if of_type.len() > MAX_KEYS_OF_TYPE {
         return Err(none("more than 100 keys of the token's type"));
     }
     let usable: Vec<&Jwk> = of_type.into_iter().filter(|key| key.kid.is_some() && key.usage.as_deref() != Some("enc")).collect();
-    let chosen = match (token.kid(), usable.as_slice()) {
+    let chosen = match (token_kid, usable.as_slice()) {
         (Some(""), _) => return Err(none("the token's kid is empty")),
         // of several with one id the last one counts.
         (Some(kid), _) => usable.iter().rev().find(|key| key.kid.as_deref() == Some(kid)).copied(),

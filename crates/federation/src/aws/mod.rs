@@ -1,6 +1,5 @@
 //! AWS: IAM identity providers and roles, `AssumeRoleWithWebIdentity`, policies, S3 authorization.
 
-mod catalogue;
 mod error;
 mod error_text;
 mod keys;
@@ -15,11 +14,14 @@ mod token;
 mod trust;
 mod web_identity;
 
-pub use catalogue::{Entry as CatalogueEntry, catalogue_entry};
 pub use error::{AwsError, Fault};
-pub use error_text::explain_error;
+#[cfg(test)]
+pub(crate) use error_text::TEXTS;
+pub(crate) use error_text::explain_text;
+pub(crate) use keys::unusable_key;
 pub use keys::{check_discovery, document_error, select_key};
-pub use lint::{LintInput, lint};
+pub use lint::{LintInput, Setup, lint};
+pub(crate) use lint::{lint_call, lint_setup, lint_unexplained};
 pub use provider::{Edit, OidcProvider, ProviderInput, Tag};
 pub use reach::{Organisations, Reach, ValuePattern, Values, reach, reach_of, shared_statements};
 pub use role::{Role, RoleInput, account_of_arn};

@@ -3,7 +3,7 @@
 //! AWS named one fault. There were four more behind it.
 
 use serde_json::{Value, json};
-use skybru_federation::aws::{LintInput, PresentedToken, lint};
+use skybru_federation::aws::{LintInput, PresentedToken, Setup, lint};
 
 use crate::case::{ACCOUNT, Case, NO_KEY, provider, public_jwk, role_of};
 
@@ -78,16 +78,15 @@ fn w_2_w_3_the_lint_names_all_faults_at_once() {
     let input = LintInput {
         discovery: Some(&discovery),
         keys: Some(&case.key_set()),
-        provider: case.providers.first(),
-        role: case.role.as_ref(),
         token: Some(&token),
         now: Some(GUIDE_NOW),
+        setup: Setup { provider: case.providers.first(), role: case.role.as_ref(), ..Setup::default() },
         ..LintInput::default()
     };
     let findings = lint(input);
     let rules: Vec<&str> = findings.iter().map(|finding| finding.rule).collect();
-    // D-20 is advice here: the slash at the end of the issuer.
-    assert_eq!(rules, ["D-20", "D-01", "D-22", "D-24", "D-23", "D-26"]);
+    // D-02 is advice here: the slash at the end of the issuer.
+    assert_eq!(rules, ["D-02", "D-01", "D-22", "D-24", "D-23", "D-26"]);
     let of = |rule: &str| findings.iter().find(|finding| finding.rule == rule).unwrap();
     for field in ["response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"] {
         assert!(of("D-01").what.contains(field) && of("D-01").fix.contains(field));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use skybru_federation::aws::session::is_session_name;
-use skybru_federation::aws::{LintInput, lint};
+use skybru_federation::aws::{LintInput, Setup, lint};
 use skybru_federation::{Finding, Severity, Who};
 
 use crate::case::{AUDIENCE, Case, ISSUER, NOW, PROVIDER_ARN, SUBJECT, other_jwk, provider, role, role_of, sign_text};
@@ -14,12 +14,15 @@ fn findings(case: &Case, change: impl FnOnce(&mut LintInput<'_>)) -> Vec<Finding
     let mut input = LintInput {
         discovery: Some(&discovery),
         keys: Some(&keys),
-        provider: case.providers.first(),
-        role: case.role.as_ref(),
         token_text: Some(&token),
-        session_name: Some("917422575"),
-        duration_seconds: Some(3600),
         now: Some(NOW),
+        setup: Setup {
+            provider: case.providers.first(),
+            role: case.role.as_ref(),
+            session_name: Some("917422575"),
+            duration_seconds: Some(3600),
+            ..Setup::default()
+        },
         ..LintInput::default()
     };
     change(&mut input);
@@ -134,13 +137,14 @@ fn d_11_times_that_are_no_whole_numbers() {
 #[test]
 fn d_12_lifetimes_that_are_none_or_too_long() {
     only_is(&Case::claiming(&json!({"exp": NOW + 7200})), "D-12", Severity::Advice, Who::Issuer);
+    only_is(&Case::claiming(&json!({"exp": NOW + 59})), "D-12", Severity::Warning, Who::Issuer);
     let as_printed_in_the_guide = Case::claiming(&json!({"iat": NOW + 50, "exp": NOW + 10}));
     only_is(&as_printed_in_the_guide, "D-12", Severity::Warning, Who::Issuer);
 }
 
 #[test]
 fn d_13_clocks_that_differ() {
-    only_is(&Case::claiming(&json!({"iat": NOW + 61})), "D-13", Severity::Warning, Who::Issuer);
+    only_is(&Case::claiming(&json!({"iat": NOW + 61, "exp": NOW + 181})), "D-13", Severity::Warning, Who::Issuer);
     let ahead = Case::claiming(&json!({"iat": NOW + 301, "exp": NOW + 400}));
     only_is(&ahead, "D-13", Severity::Error, Who::Issuer);
     let begins = Case::claiming(&json!({"nbf": NOW + 301}));
@@ -236,7 +240,7 @@ fn d_22_an_audience_that_is_not_registered() {
     let finding = only_is(&case, "D-22", Severity::Error, Who::Provider);
     assert!(finding.fix.ends_with("--client-id https://skyporten.example.no"), "{}", finding.fix);
     let empty = provider(ISSUER, &[]);
-    let found = lint(LintInput { provider: Some(&empty), ..LintInput::default() });
+    let found = lint(LintInput { setup: Setup { provider: Some(&empty), ..Setup::default() }, ..LintInput::default() });
     assert_eq!(found[0].rule, "D-22", "an empty list is wrong for every token");
 }
 
@@ -354,7 +358,7 @@ fn d_26_not_principal_allows_the_rest_of_the_world() {
 #[test]
 fn d_28_a_session_name_with_illegal_characters() {
     for (wrong, right) in [("0192:917422575", "0192-917422575"), ("a/b;c", "a-b-c"), ("x", "skybru")] {
-        let found = findings(&Case::good(), |input| input.session_name = Some(wrong));
+        let found = findings(&Case::good(), |input| input.setup.session_name = Some(wrong));
         assert_eq!((found[0].rule, found[0].who), ("D-28", Who::Consumer));
         let offered = found[0].fix.rsplit(' ').next().unwrap();
         assert_eq!(offered, right);
@@ -365,7 +369,7 @@ fn d_28_a_session_name_with_illegal_characters() {
 #[test]
 fn d_29_a_duration_that_aws_or_the_role_does_not_allow() {
     for (wrong, right) in [(899, 900), (3601, 3600), (50_000, 3600)] {
-        let found = findings(&Case::good(), |input| input.duration_seconds = Some(wrong));
+        let found = findings(&Case::good(), |input| input.setup.duration_seconds = Some(wrong));
         assert_eq!((found.len(), found[0].rule, found[0].who), (1, "D-29", Who::Consumer));
         assert_eq!(found[0].expected, Some(right.to_string()));
     }
@@ -375,7 +379,7 @@ fn d_29_a_duration_that_aws_or_the_role_does_not_allow() {
 fn d_30_a_thumbprint_that_does_not_match_a_private_chain() {
     let mut case = Case::good();
     case.providers[0].thumbprints = vec!["ab".repeat(20)];
-    let served = |print: &'static str| findings(&case, |input| input.private_chain = Some(print));
+    let served = |print: &'static str| findings(&case, |input| input.setup.private_chain = Some(print));
     assert_eq!(served("AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB"), [], "however it is written");
     let found = served("cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd");
     assert_eq!((found.len(), found[0].rule), (1, "D-30"));

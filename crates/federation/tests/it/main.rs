@@ -5,6 +5,7 @@
 mod audience;
 mod case;
 mod clock;
+mod common_lint;
 mod error_text;
 mod guide;
 mod iam;

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use skybru_federation::aws::policy::{Context, Document, Request, evaluate};
-use skybru_federation::aws::{LintInput, OidcProvider, PresentedToken, ProviderInput, explain_error, lint};
+use skybru_federation::aws::{LintInput, OidcProvider, PresentedToken, ProviderInput, Setup, lint};
+use skybru_federation::explain_error;
 
 use crate::case::{ACCOUNT, Case, NOW, sign};
 
@@ -75,8 +76,8 @@ proptest! {
                 prop_assert!(decision.error.rule.starts_with("A-"));
             }
             let token = sign(&case.header, &case.claims);
-            let _ = lint(LintInput { token_text: Some(&token), now: Some(i64::MAX), provider: case.providers.first(),
-                role: case.role.as_ref(), ..LintInput::default() });
+            let _ = lint(LintInput { token_text: Some(&token), now: Some(i64::MAX),
+                setup: Setup { provider: case.providers.first(), role: case.role.as_ref(), ..Setup::default() }, ..LintInput::default() });
         }
     }
 

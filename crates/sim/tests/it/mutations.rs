@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use skybru_core::Randomness as _;
 use skybru_core::ctx::SeededRandomness;
 use skybru_federation::Severity;
-use skybru_federation::aws::{LintInput, OidcProvider, ProviderInput, Role, RoleInput, lint};
+use skybru_federation::aws::{LintInput, OidcProvider, ProviderInput, Role, RoleInput, Setup, lint};
 
 use super::issuer::TestIssuer;
 use super::sim::{ACCOUNT, AUDIENCE, NOW, ROLE, TestSim};
@@ -169,13 +169,15 @@ impl SetUp {
         let findings = lint(LintInput {
             discovery: Some(&serde_json::from_value(self.discovery.clone()).unwrap()),
             keys: Some(&keys),
-            provider: Some(&provider),
-            role: Some(&role),
             token_text: Some(&token),
-            session_name: Some(&self.session_name),
-            duration_seconds: Some(self.duration),
-            private_chain: issuer.thumbprint.as_deref(),
             now: Some(NOW),
+            setup: Setup {
+                provider: Some(&provider),
+                role: Some(&role),
+                session_name: Some(&self.session_name),
+                duration_seconds: Some(self.duration),
+                private_chain: issuer.thumbprint.as_deref(),
+            },
             ..LintInput::default()
         });
         let first = findings.iter().find(|finding| finding.severity == Severity::Error).or_else(|| findings.first());

@@ -13,10 +13,10 @@ use skybru_client::http::{Http, HttpOptions};
 use skybru_client::token::TokenError;
 use skybru_core::IssuerUrl;
 use skybru_federation::aws::{
-    LintInput, OidcProvider, Organisations, PresentedToken, ProviderInput, Reach, Role, RoleInput, Values, account_of_arn,
-    catalogue_entry, explain_error, lint, reach,
+    LintInput, OidcProvider, Organisations, PresentedToken, ProviderInput, Reach, Role, RoleInput, Setup, Values, account_of_arn,
+    lint, reach,
 };
-use skybru_federation::{Finding, Severity, Who, difference};
+use skybru_federation::{Finding, Severity, Who, catalogue, difference, explain_error};
 use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
 
@@ -69,10 +69,9 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     let input = LintInput {
         discovery: documents.0.as_ref(),
         keys: documents.1.as_ref(),
-        provider: provider.as_ref(),
-        role: role.as_ref(),
         token_text: text.as_deref(),
         now: Some(call.system.ctx.clock.unix_seconds()),
+        setup: Setup { provider: provider.as_ref(), role: role.as_ref(), ..Setup::default() },
         ..LintInput::default()
     };
     findings.splice(0..0, lint(input));
@@ -155,11 +154,11 @@ async fn documents(
 
 /// Rules that a text points to. They are guesses, so none is an error that was seen; those already found are not repeated.
 fn from_text(text: &str, findings: &mut Vec<Finding>) {
-    for entry in explain_error(text).iter().filter_map(|rule| catalogue_entry(rule)) {
-        if !findings.iter().any(|finding| finding.rule == entry.rule) {
-            findings.push(
-                Finding::new(entry.rule, entry.who, format!("possible: {}", entry.what), entry.fix).severity(Severity::Warning),
-            );
+    for explanation in explain_error(text) {
+        for entry in explanation.mistakes.iter().filter_map(|rule| catalogue::entry(rule)) {
+            if !findings.iter().any(|finding| finding.rule == entry.rule) {
+                findings.push(entry.possible());
+            }
         }
     }
 }

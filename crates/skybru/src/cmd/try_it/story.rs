@@ -12,7 +12,8 @@ use skybru_client::http::{Http, HttpOptions, RetryPolicy};
 use skybru_client::storage::{Bucket, StorageError};
 use skybru_client::token::{ClientIdentity, TokenError, TokenRequest, TokenSource, sign_assertion};
 use skybru_core::{ClientId, Ctx, IssuerUrl, OrgNumber, Secret};
-use skybru_federation::aws::{LintInput, PresentedToken, explain_error, lint};
+use skybru_federation::aws::{LintInput, PresentedToken, lint};
+use skybru_federation::explain_error;
 use skybru_issuer::selfservice::Caller;
 use skybru_protocol::jose::{Jws, SigningKey};
 use skybru_protocol::oauth::{ErrorBody, JWT_BEARER};
@@ -265,12 +266,17 @@ impl Actors {
         let findings = lint(LintInput { discovery: Some(metadata), token: Some(&presented), ..LintInput::default() });
         let finding = findings.first().context("the doctor finds nothing wrong with the metadata of 2023")?;
         Ok(UnexplainedError {
-            rules: explain_error(&refusal.text).to_vec(),
+            rules: mistakes(&refusal.text),
             what: format!("{}: {}", finding.rule, finding.what.split(';').next().unwrap_or_default()),
             fix: finding.fix.clone(),
             refusal,
         })
     }
+}
+
+/// Rules of the catalogue that a text points to.
+fn mistakes(text: &str) -> Vec<&'static str> {
+    explain_error(text).iter().flat_map(|explanation| explanation.mistakes).copied().collect()
 }
 
 /// Either the scope could not be read, or there is no token for it.

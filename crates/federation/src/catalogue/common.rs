@@ -1,0 +1,141 @@
+//! Rules of the issuer and the token, which all clouds share.
+
+use super::Cloud::{Aws, Azure, Google};
+use super::Entry;
+use crate::finding::Who::{Consumer, Issuer};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        rule: "D-01",
+        who: &[Issuer],
+        what: "the issuer's discovery document lacks fields that AWS needs",
+        fix: "add response_types_supported, subject_types_supported and id_token_signing_alg_values_supported to it",
+        clouds: &[Aws],
+    },
+    Entry {
+        rule: "D-02",
+        who: &[Issuer],
+        what: "the discovery document names another issuer than the token: a slash, upper case, a scheme, a port",
+        fix: "make both the same, byte for byte",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-03",
+        who: &[Issuer],
+        what: "the discovery document or the key set cannot be fetched from the internet within five seconds",
+        fix: "fetch both from outside with: curl -sS -w '%{http_code} %{content_type} %{time_total}' URL; expect 200, JSON, no redirect",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-04",
+        who: &[Issuer],
+        what: "the issuer's TLS chain is incomplete, in wrong order, expired or private",
+        fix: "look at it with: openssl s_client -connect HOST:443 -showcerts",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-05",
+        who: &[Issuer],
+        what: "the token's kid is missing, or not in the key set",
+        fix: "compare the token's header with the document behind jwks_uri; publish a key an hour before it signs",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-06",
+        who: &[Issuer],
+        what: "two keys have one kid, or a kid was used again for a new key",
+        fix: "give every key a kid of its own, and never use one again",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-07",
+        who: &[Issuer],
+        what: "the key set has over 100 keys, or members that a cloud refuses (key_ops, use=enc, x5c, x5t)",
+        fix: "publish kty, use, alg, kid, n and e only",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-08",
+        who: &[Issuer],
+        what: "the signature algorithm is not accepted everywhere",
+        fix: "sign with RS256",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-09",
+        who: &[Issuer],
+        what: "the token's typ is not JWT, which Entra refuses",
+        fix: "write \"typ\":\"JWT\" in the header",
+        clouds: &[Azure],
+    },
+    Entry {
+        rule: "D-10",
+        who: &[Issuer, Consumer],
+        what: "the token has several audiences, or an azp beside them",
+        fix: "ask for one resource a token, and leave azp out",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-11",
+        who: &[Issuer],
+        what: "a time in the token is missing, a fraction or a text",
+        fix: "write iat and exp as whole seconds since 1970",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-12",
+        who: &[Issuer, Consumer],
+        what: "the token lives too long, or not long enough for the exchange",
+        fix: "use tokens of some minutes, and exchange them at once",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-13",
+        who: &[Consumer, Issuer],
+        what: "a clock is wrong, or the token is old",
+        fix: "fetch a new token; if that one fails too, set the clocks of issuer and client (NTP)",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-14",
+        who: &[Consumer, Issuer],
+        what: "the subject is too long for a cloud",
+        fix: "ask for one scope a token",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-15",
+        who: &[Consumer],
+        what: "the token carries several scopes, so its subject matches nothing that names one",
+        fix: "ask for one scope a token",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-16",
+        who: &[Consumer],
+        what: "the token is from another environment (test or production) than what the cloud trusts",
+        fix: "compare the token's iss with the issuer that the cloud has",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-17",
+        who: &[Consumer],
+        what: "the issuer refused the request for the token",
+        fix: "see the issuer's own code, MP-…",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-18",
+        who: &[Consumer],
+        what: "the token has no audience, or the issuer's default, because no resource was asked for",
+        fix: "set resource to the audience that the provider registered",
+        clouds: &[Aws, Google, Azure],
+    },
+    Entry {
+        rule: "D-19",
+        who: &[Consumer],
+        what: "what was sent is not a token alone: a whole JSON answer, the word Bearer, quotes, a line feed or a byte order mark",
+        fix: "send the access_token member and nothing else: skybru token TARGET | tr -d '\\n' > token.jwt",
+        clouds: &[Aws, Google, Azure],
+    },
+];
