@@ -53,6 +53,9 @@ impl OrgNumber {
     /// Weights of the first eight digits. Rule: Brønnøysund register, modulus 11.
     const WEIGHTS: [u32; 8] = [3, 2, 7, 6, 5, 4, 3, 2];
 
+    /// The number before all others in any order.
+    pub const LOWEST: Self = Self([b'0'; 9]);
+
     /// The number as nine ASCII digits.
     pub fn as_str(&self) -> &str {
         // Only ASCII digits are let in, so there is always a text.

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::json;
 use skybru_core::{OrgNumber, ScopeName};
 use skybru_protocol::assertion::Fingerprint;
 use skybru_protocol::jose::Jwk;
 
+use crate::records::{Consent, Delegation, DelegationSourceRecord, OnBehalfOf, SystemUser};
 use crate::registry::{AccessState, Client, ClientKey, IntegrationType, Organisation, Scope, ScopeAccess, Visibility};
-use crate::{AssertionLog, Change, LiveRegistry, RegistryStore};
+use crate::{AssertionLog, Change, LiveRegistry, Record, RegistryStore};
 
 const NOW: Timestamp = Timestamp::constant(1_700_000_000, 123_000_000);
 
@@ -39,6 +41,9 @@ fn scope(name: &str, owner: &str) -> Scope {
         allowed_integration_types: vec![IntegrationType::Maskinporten],
         at_max_age: 30,
         delegation_source: None,
+        more: Some(Arc::new(
+            json!({"description#nn": "k", "requires_user_consent": true}).as_object().expect("a fixture").clone(),
+        )),
         active: true,
         created: NOW,
         last_updated: NOW,
@@ -64,6 +69,8 @@ fn client(id: &str) -> Client {
         scopes: vec!["entur:a/b.read".parse().expect("a fixture")],
         access_token_lifetime: 0,
         client_uri: None,
+        login: None,
+        secret: None,
         active: true,
         created: NOW,
         last_updated: NOW,
@@ -118,10 +125,15 @@ pub async fn registry(store: Arc<dyn RegistryStore>) {
     let registry = load().await;
     assert_eq!(registry.organisation(org("991825827")).map(|o| o.prefixes.len()), Some(1));
     assert_eq!(registry.prefix_owner(&"difi".parse().expect("a fixture")), None, "a prefix that was given up is free");
+    let denied = [access(AccessState::Denied)];
+    assert!(registry.accesses_to(&denied[0].scope).eq(&denied) && registry.accesses_of(denied[0].consumer_orgno).eq(&denied));
+    assert!(registry.clients_of(org("889640782")).map(|client| client.active).eq([false]), "an update does not list it twice");
     assert_eq!(registry.accesses().map(|a| a.state).collect::<Vec<_>>(), [AccessState::Denied]);
     let known = registry.client(&client("client-1").client_id).expect("the client");
     assert!(!known.client.active);
     assert_eq!(known.keys.iter().map(|k| k.key.kid.to_string()).collect::<Vec<_>>(), ["c"]);
+
+    records(&*store).await;
 
     let half = [Change::PutClient(client("client-2")), Change::PutScope(scope("x:y", "974761076"))];
     assert!(store.commit(&half).await.is_err(), "the scope's owner is not registered");
@@ -131,6 +143,79 @@ pub async fn registry(store: Arc<dyn RegistryStore>) {
     live.change(|_| Ok::<_, ()>((vec![Change::PutClient(client("client-3"))], ()))).await.expect("change");
     assert!(live.read(|registry| registry.client(&client("client-3").client_id).is_some()));
     assert!(load().await.client(&client("client-3").client_id).is_some(), "a live change is stored");
+}
+
+/// The smaller kinds: each comes back as it went in, and the newest of one name counts.
+async fn records(store: &dyn RegistryStore) {
+    let (supplier, consumer) = (org("310702641"), org("889640782"));
+    let scope: ScopeName = "entur:a/b.read".parse().expect("a fixture");
+    let client: skybru_core::ClientId = "client-1".parse().expect("a fixture");
+    let delegation = Delegation {
+        consumer_orgno: consumer,
+        supplier_orgno: supplier,
+        scope: scope.clone(),
+        active: true,
+        created: NOW,
+        last_updated: NOW,
+    };
+    let user = |id: &str, external_ref: Option<&str>| SystemUser {
+        id: id.to_owned(),
+        system_id: "310702641_smart".to_owned(),
+        client: client.clone(),
+        orgno: consumer,
+        external_ref: external_ref.map(str::to_owned),
+        active: true,
+        created: NOW,
+        last_updated: NOW,
+    };
+    let entry = OnBehalfOf {
+        client: client.clone(),
+        id: "customer-1".to_owned(),
+        orgno: consumer,
+        name: "Kunde".to_owned(),
+        description: None,
+        client_uri: Some("https://kunde.example.no".to_owned()),
+        logo_uri: None,
+        active: true,
+        created: NOW,
+        last_updated: NOW,
+    };
+    let consent = Consent {
+        id: "1c7a".to_owned(),
+        from: "urn:altinn:organization:identifier-no:889640782".to_owned(),
+        to: supplier,
+        consented: NOW,
+        valid_to: NOW,
+        rights: json!([{"action": ["consent"], "metadata": {"year": "2026"}}]),
+        active: true,
+        created: NOW,
+        last_updated: NOW,
+    };
+    let source = DelegationSourceRecord {
+        name: "altinn".to_owned(),
+        issuer: "https://tt02.altinn.no/".to_owned(),
+        created: NOW,
+        last_updated: NOW,
+    };
+    let changes = [
+        Record::Delegation(delegation.clone()),
+        Record::Delegation(Delegation { active: false, ..delegation.clone() }),
+        Record::SystemUser(user("u2", Some("b"))),
+        Record::SystemUser(user("u1", None)),
+        Record::OnBehalfOf(entry.clone()),
+        Record::Consent(consent.clone()),
+        Record::DelegationSource(source.clone()),
+    ];
+    store.commit(&changes.map(Change::PutRecord)).await.expect("commit");
+    let registry = store.load().await.expect("load");
+    let records = registry.records();
+    assert_eq!(records.delegation(&scope, consumer, supplier).map(|given| given.active), Some(false));
+    assert_eq!(records.system_users_of(&client, consumer).collect::<Vec<_>>(), [&user("u1", None), &user("u2", Some("b"))]);
+    assert_eq!(records.system_users_of(&client, supplier).count(), 0);
+    assert_eq!(records.on_behalf_of(&client, "customer-1"), Some(&entry));
+    assert_eq!(records.on_behalf_of_client(&client).count(), 1);
+    assert_eq!(records.consent("1c7a"), Some(&consent));
+    assert_eq!(records.delegation_sources().collect::<Vec<_>>(), [&source]);
 }
 
 /// An assertion is recorded once, whoever asks at the same time.

@@ -9,6 +9,7 @@
 pub mod conformance;
 mod live;
 pub mod memory;
+pub mod records;
 pub mod registry;
 pub mod sqlite;
 
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use skybru_protocol::assertion::Fingerprint;
 
 pub use live::{ChangeError, LiveRegistry};
+pub use records::Record;
 pub use registry::{Change, Registry};
 
 /// Why a store cannot answer. Whoever asks must refuse: nothing is ever allowed because a store is away.

@@ -2,13 +2,16 @@
 //!
 //! Field names are those of Digdir's self-service API. Nothing is ever deleted: what is taken away becomes inactive or denied.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use skybru_core::{ClientId, KeyId, OrgNumber, Prefix, ScopeName};
 use skybru_protocol::jose::{Jwk, JwkError, VerifyingKey};
+
+use crate::records::{Record, Records};
 
 /// An organisation, and the scope prefixes that are its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +84,9 @@ pub struct Scope {
     /// Who holds delegations of this scope, if it may be delegated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegation_source: Option<String>,
+    /// What only logins, listings and API providers look at; kept and told as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more: Option<Arc<Map<String, Value>>>,
     /// Nobody gets tokens for an inactive scope.
     pub active: bool,
     /// When it was created.
@@ -147,12 +153,29 @@ pub struct Client {
     /// Where people can read about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
+    /// What only login clients have: addresses, lifetimes of refresh tokens and the like; kept and told as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Arc<Map<String, Value>>>,
+    /// Its secret, for kinds of clients that may have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Arc<ClientSecret>>,
     /// An inactive client is unknown to the token endpoint.
     pub active: bool,
     /// When it was registered.
     pub created: Timestamp,
     /// When it was last changed.
     pub last_updated: Timestamp,
+}
+
+/// What is kept of a client's secret. The secret itself is 32 random bytes, so that its hash needs neither salt nor slowness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSecret {
+    /// SHA-256 of the secret, base64url.
+    pub sha256: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From then on it is refused: 360 days after it was made.
+    pub expires: Timestamp,
 }
 
 /// A client's public key.
@@ -205,6 +228,8 @@ pub enum Change {
         /// Its keys from now on.
         keys: Vec<ClientKey>,
     },
+    /// Adds or replaces a record of one of the smaller kinds.
+    PutRecord(Record),
 }
 
 /// Why a change does not fit the registry.
@@ -244,7 +269,12 @@ pub struct Registry {
     prefixes: HashMap<Prefix, OrgNumber>,
     scopes: BTreeMap<ScopeName, Arc<Scope>>,
     accesses: BTreeMap<(ScopeName, OrgNumber), ScopeAccess>,
+    /// The same accesses, the other way round.
+    granted: HashMap<OrgNumber, BTreeSet<ScopeName>>,
     clients: HashMap<ClientId, RegisteredClient>,
+    /// Which clients an organisation owns or registered for others, in the order registered.
+    clients_of: HashMap<OrgNumber, Vec<Arc<Client>>>,
+    records: Records,
 }
 
 impl Registry {
@@ -259,12 +289,12 @@ impl Registry {
             }
             Change::PutAccess(access) => {
                 self.scope(&access.scope).ok_or_else(|| unknown("scope", &access.scope))?;
+                self.granted.entry(access.consumer_orgno).or_default().insert(access.scope.clone());
                 self.accesses.insert((access.scope.clone(), access.consumer_orgno), access);
                 Ok(())
             }
             Change::PutClient(client) => {
-                let keys = self.clients.remove(&client.client_id).map_or_else(|| Arc::from([]), |known| known.keys);
-                self.clients.insert(client.client_id.clone(), RegisteredClient { client: Arc::new(client), keys });
+                self.put_client(client);
                 Ok(())
             }
             Change::PutKeys { client, keys } => {
@@ -276,7 +306,27 @@ impl Registry {
                 known.keys = keys.into_iter().map(parse).collect::<Result<_, _>>()?;
                 Ok(())
             }
+            Change::PutRecord(record) => {
+                self.records.put(record);
+                Ok(())
+            }
         }
+    }
+
+    fn put_client(&mut self, client: Client) {
+        let client = Arc::new(client);
+        let known = self.clients.remove(&client.client_id);
+        if let Some(known) = &known {
+            for owner in owners(&known.client) {
+                let list = self.clients_of.entry(owner).or_default();
+                list.retain(|other| !Arc::ptr_eq(other, &known.client));
+            }
+        }
+        for owner in owners(&client) {
+            self.clients_of.entry(owner).or_default().push(Arc::clone(&client));
+        }
+        let keys = known.map_or_else(|| Arc::from([]), |known| known.keys);
+        self.clients.insert(client.client_id.clone(), RegisteredClient { client, keys });
     }
 
     fn put_organisation(&mut self, organisation: Organisation) -> Result<(), RegistryError> {
@@ -331,6 +381,19 @@ impl Registry {
         self.accesses.values()
     }
 
+    /// All accesses to one scope, by organisation.
+    pub fn accesses_to(&self, scope: &ScopeName) -> impl Iterator<Item = &ScopeAccess> {
+        let start = (scope.clone(), OrgNumber::LOWEST);
+        let scope = scope.clone();
+        self.accesses.range(start..).take_while(move |((of, _), _)| *of == scope).map(|(_, access)| access)
+    }
+
+    /// All accesses of one organisation, by scope.
+    pub fn accesses_of(&self, consumer: OrgNumber) -> impl Iterator<Item = &ScopeAccess> {
+        let scopes = self.granted.get(&consumer).into_iter().flatten();
+        scopes.filter_map(move |scope| self.access(scope, consumer))
+    }
+
     /// The client with this id, active or not.
     pub fn client(&self, id: &ClientId) -> Option<&RegisteredClient> {
         self.clients.get(id)
@@ -341,12 +404,28 @@ impl Registry {
         self.clients.values()
     }
 
+    /// The clients that an organisation owns, and those that it registered for others; in no order.
+    pub fn clients_of(&self, organisation: OrgNumber) -> impl Iterator<Item = &Arc<Client>> {
+        self.clients_of.get(&organisation).into_iter().flatten()
+    }
+
+    /// The smaller kinds.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// Whether `consumer` may have tokens for `scope`: it is open to all, the consumer's own, or granted.
     pub fn has_access(&self, scope: &Scope, consumer: OrgNumber) -> bool {
         scope.accessible_for_all
             || scope.owner_orgno == consumer
             || self.access(&scope.name, consumer).is_some_and(|access| access.state == AccessState::Approved)
     }
+}
+
+/// Whose client it is: the consumer's, and that of the supplier who registered it.
+fn owners(client: &Client) -> impl Iterator<Item = OrgNumber> {
+    let supplier = client.supplier_orgno.filter(|supplier| *supplier != client.client_orgno);
+    std::iter::once(client.client_orgno).chain(supplier)
 }
 
 fn unknown(kind: &'static str, name: &impl ToString) -> RegistryError {

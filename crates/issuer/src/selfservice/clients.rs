@@ -184,6 +184,8 @@ fn from_input(
         scopes,
         access_token_lifetime,
         client_uri: input.client_uri.clone(),
+        login: None,
+        secret: None,
         active: input.active.unwrap_or(true),
         created,
         last_updated,

@@ -173,6 +173,7 @@ fn from_input(
         allowed_integration_types: input.allowed_integration_types.clone().unwrap_or_default(),
         at_max_age: input.at_max_age.unwrap_or(0),
         delegation_source: input.delegation_source.clone().filter(|text| !text.is_empty()),
+        more: None,
         active: input.active.unwrap_or(true),
         created,
         last_updated,

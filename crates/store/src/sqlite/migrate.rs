@@ -5,9 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StoreError;
 
 /// In order; the schema's version is how many of them have run.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_create_registry.sql"),
     include_str!("../../migrations/sqlite/0002_create_used_assertion.sql"),
+    include_str!("../../migrations/sqlite/0003_create_record.sql"),
 ];
 
 /// Runs what has not run yet, in one transaction that other processes wait for.

@@ -85,6 +85,10 @@ fn changes(transaction: &Transaction<'_>) -> Result<Vec<Change>, StoreError> {
             Ok(())
         })())
     })?;
+    each(transaction, "SELECT kind, id, body FROM record", |row| {
+        let (kind, id, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(json("record", &format!("{kind} {id}"), &body).map(|record| changes.push(Change::PutRecord(record))))
+    })?;
     Ok(changes)
 }
 
@@ -172,6 +176,14 @@ fn write(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreErro
             }
             Ok(())
         }
+        Change::PutRecord(record) => transaction
+            .execute(
+                "INSERT INTO record (kind, id, body) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+                (record.kind(), record.id(), to_json("record", record)?),
+            )
+            .map(|_| ())
+            .map_err(failed),
     }
 }
 
