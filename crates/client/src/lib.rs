@@ -6,20 +6,24 @@
 //! * [`http`]: the one place that builds HTTP clients
 //! * [`token`]: access tokens, cached and renewed
 //! * [`clean`]: a pasted token, cleaned or refused
-//! * [`aws`]: exchange of a token for AWS credentials
+//! * [`aws`], [`google`], [`azure`]: exchange of a token for a cloud's credentials
 //! * [`format`](mod@format): credentials in the forms that other tools read
 //! * [`selfservice`]: the API with which scopes, accesses, clients and keys are registered
 //! * [`storage`]: listing and transfer of objects
 //! * [`inspect`](mod@inspect): what a token says, explained
 //!
-//! Not here yet: Google Cloud, Azure, and the agent's HTTP API.
+//! Not here: the agent's HTTP API, which the binary serves.
 
 pub mod aws;
+pub mod azure;
+mod cache;
 pub mod clean;
 pub mod format;
+pub mod google;
 pub mod http;
 pub mod inspect;
 pub mod introspect;
+mod presented;
 mod refreshed;
 pub mod selfservice;
 pub mod storage;

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<Outcome> {
     let system = System::real().context("cannot see where this program runs")?;
-    log(cli.global.verbose, system.var("SKYBRU_LOG"))?;
+    if !matches!(&cli.command, Command::Credentials(args) if args.is_silent()) {
+        log(cli.global.verbose, system.var("SKYBRU_LOG"))?;
+    }
     let printer = Printer::new(&cli.global, &system);
     let call = Call { system, printer, config: cli.global.config };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;

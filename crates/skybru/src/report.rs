@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use skybru_client::aws::{AwsCredentialError, ExchangeError};
+use skybru_client::azure::{AzureCredentialError, AzureExchangeError};
+use skybru_client::google::{GoogleCredentialError, GoogleExchangeError};
 use skybru_client::http::HttpError;
 use skybru_client::selfservice::ApiCallError;
 use skybru_client::storage::StorageError;
@@ -44,11 +46,21 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.chain().any(is_refusal) { NO } else { FAILURE })
 }
 
+/// The error with its causes and its hint on one line, for those who read no more.
+pub(crate) fn on_one_line(error: &anyhow::Error) -> String {
+    let hint = error.chain().find_map(hint).map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+    format!("{error:#}{hint}")
+}
+
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<SettingsError>().and_then(SettingsError::hint))
         .or_else(|| error.downcast_ref::<TokenError>().and_then(TokenError::hint))
         .or_else(|| error.downcast_ref::<AwsCredentialError>().and_then(AwsCredentialError::hint))
         .or_else(|| error.downcast_ref::<ExchangeError>().and_then(ExchangeError::hint))
+        .or_else(|| error.downcast_ref::<GoogleCredentialError>().and_then(GoogleCredentialError::hint))
+        .or_else(|| error.downcast_ref::<GoogleExchangeError>().and_then(GoogleExchangeError::hint))
+        .or_else(|| error.downcast_ref::<AzureCredentialError>().and_then(AzureCredentialError::hint))
+        .or_else(|| error.downcast_ref::<AzureExchangeError>().and_then(AzureExchangeError::hint))
         .or_else(|| error.downcast_ref::<ApiCallError>().and_then(ApiCallError::hint))
         .or_else(|| error.downcast_ref::<StorageError>().and_then(StorageError::hint))
         .or_else(|| error.downcast_ref::<HttpError>().and_then(HttpError::hint))
@@ -58,6 +70,8 @@ fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<KeysError>().is_some()
         || matches!(error.downcast_ref(), Some(TokenError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(ExchangeError::Refused { .. }))
+        || matches!(error.downcast_ref(), Some(GoogleExchangeError::Refused { .. }))
+        || matches!(error.downcast_ref(), Some(AzureExchangeError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(ApiCallError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(StorageError::Refused(_)))
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use skybru_client::aws::{AwsCredentialSource, AwsExchange, AwsTarget};
+use skybru_client::azure::{AzureCredentialSource, AzureExchange};
+use skybru_client::google::{GoogleCredentialSource, GoogleExchange};
 use skybru_client::http::Http;
 use skybru_client::selfservice::SelfServiceApi;
 use skybru_client::token::{TokenRequest, TokenSource};
@@ -42,6 +44,52 @@ pub(crate) fn aws(settings: &Settings, name: Option<&str>, system: &System) -> R
     let exchange = AwsExchange::new(system.ctx.clone(), wired.http.clone());
     let credentials = AwsCredentialSource::new(system.ctx.clone(), wired.tokens, request, exchange, target.clone());
     Ok(AwsWired { http: wired.http, target, bucket: aws.bucket.clone(), credentials: Arc::new(credentials) })
+}
+
+/// A target's access tokens of Google's, and what to do with them.
+pub(crate) struct GoogleWired {
+    #[expect(dead_code, reason = "for the storage commands")]
+    pub(crate) http: Http,
+    #[expect(dead_code, reason = "for the storage commands")]
+    pub(crate) bucket: Option<String>,
+    pub(crate) credentials: Arc<GoogleCredentialSource>,
+}
+
+/// A target's access tokens of Google's; without a name those of the only target.
+pub(crate) fn google(settings: &Settings, name: Option<&str>, system: &System) -> Result<GoogleWired> {
+    let (name, options) = settings.target(name)?;
+    let (target, google) = settings.google(name, options)?;
+    let request = settings.request(name, options, &[], &[])?;
+    let wired = client(settings, &options.client, system)?;
+    let exchange = GoogleExchange::new(system.ctx.clone(), wired.http.clone());
+    let credentials = GoogleCredentialSource::new(system.ctx.clone(), wired.tokens, request, exchange, target);
+    Ok(GoogleWired { http: wired.http, bucket: google.bucket.clone(), credentials: Arc::new(credentials) })
+}
+
+/// A target's access tokens of Entra's, and what to do with them.
+pub(crate) struct AzureWired {
+    /// Trusts the target's own CA too.
+    #[expect(dead_code, reason = "for the storage commands")]
+    pub(crate) http: Http,
+    #[expect(dead_code, reason = "for the storage commands")]
+    pub(crate) container: Option<String>,
+    #[expect(dead_code, reason = "for the storage commands")]
+    pub(crate) file_share: Option<String>,
+    pub(crate) credentials: Arc<AzureCredentialSource>,
+}
+
+/// A target's access tokens of Entra's; without a name those of the only target.
+pub(crate) fn azure(settings: &Settings, name: Option<&str>, system: &System) -> Result<AzureWired> {
+    let (name, options) = settings.target(name)?;
+    let (target, azure) = settings.azure(name, options)?;
+    let request = settings.request(name, options, &[], &[])?;
+    let wired = client(settings, &options.client, system)?;
+    let http = settings.azure_http(name, options, azure)?;
+    let http = Http::new(&http).with_context(|| format!("cannot set up HTTP for target {name:?}"))?;
+    let exchange = AzureExchange::new(system.ctx.clone(), http.clone());
+    let credentials = AzureCredentialSource::new(system.ctx.clone(), wired.tokens, request, exchange, target);
+    let (container, file_share) = (azure.container.clone(), azure.file_share.clone());
+    Ok(AzureWired { http, container, file_share, credentials: Arc::new(credentials) })
 }
 
 /// The self-service API, as the client `registry.client` (or `client`, when given) may use it for `scopes`.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use quick_xml::de;
 use serde::Deserialize;
-use serde_json::Value;
 use skybru_core::{Ctx, Secret};
-use skybru_protocol::jose::Jws;
 use tracing::{debug, info};
 
 use super::{AwsCredentials, AwsTarget, ExchangeError, SessionName};
 use crate::http::{Http, HttpAnswer, HttpError, RetryPolicy, retry_after};
+use crate::presented::{Presented, shown};
 
 /// AWS's own default: one hour, even if the token ends sooner.
 pub const DEFAULT_DURATION_SECONDS: u32 = 3600;
@@ -43,8 +42,8 @@ impl AwsExchange {
         if !(900..=43_200).contains(&duration) {
             return Err(ExchangeError::Duration(duration));
         }
-        let claims = Presented::read(token.expose())?;
-        let session = target.session_name.clone().unwrap_or_else(|| claims.session_name());
+        let claims = presented(token.expose())?;
+        let session = target.session_name.clone().unwrap_or_else(|| session_name(&claims));
         let endpoint = target.endpoint.clone().unwrap_or_else(|| target.region.sts_endpoint());
         let duration = duration.to_string();
         let form = [
@@ -81,33 +80,16 @@ impl AwsExchange {
     }
 }
 
-/// What the token says about itself, unverified: AWS verifies it, we only compare.
-struct Presented {
-    subject: Option<String>,
-    consumer: Option<String>,
+fn presented(token: &str) -> Result<Presented, ExchangeError> {
+    if !(4..=20_000).contains(&token.len()) {
+        return Err(ExchangeError::Token("AWS takes 4 to 20000 characters (A-22)".to_owned()));
+    }
+    Presented::read(token).map_err(|error| ExchangeError::Token(error.to_string()))
 }
 
-impl Presented {
-    fn read(token: &str) -> Result<Self, ExchangeError> {
-        if !(4..=20_000).contains(&token.len()) {
-            return Err(ExchangeError::Token("AWS takes 4 to 20000 characters (A-22)".to_owned()));
-        }
-        let jws = Jws::parse(token).map_err(|error| ExchangeError::Token(error.to_string()))?;
-        let claims: Value =
-            serde_json::from_slice(jws.payload()).map_err(|_| ExchangeError::Token("its payload is not JSON".to_owned()))?;
-        let subject = match &claims["sub"] {
-            Value::String(text) => Some(text.clone()),
-            // AWS makes a decimal string of a number.
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        };
-        Ok(Self { subject, consumer: claims["consumer"]["ID"].as_str().map(str::to_owned) })
-    }
-
-    /// The consumer's organisation, which is what the provider wants to see in its log; else the subject.
-    fn session_name(&self) -> SessionName {
-        SessionName::nearest(self.consumer.as_deref().or(self.subject.as_deref()).unwrap_or_default())
-    }
+/// The consumer's organisation, which is what the provider wants to see in its log; else the subject.
+fn session_name(token: &Presented) -> SessionName {
+    SessionName::nearest(token.consumer.as_deref().or(token.subject.as_deref()).unwrap_or_default())
 }
 
 /// Never somebody else's identity: the role must be the one asked for, the subject that of the token.
@@ -123,10 +105,6 @@ fn must_be_ours(credentials: &AwsCredentials, target: &AwsTarget, token: &Presen
         return Err(ExchangeError::OtherSubject { wanted, got: shown(got) });
     }
     Ok(())
-}
-
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 #[derive(Deserialize)]

@@ -36,6 +36,8 @@ pub struct HttpOptions {
     pub ca_pem: Option<String>,
     /// The address of a web proxy; this machine is always reached without it.
     pub web_proxy: Option<String>,
+    /// Hosts that are reached without the proxy too: names, suffixes and address ranges, with commas between, as `NO_PROXY` has them.
+    pub no_proxy: Option<String>,
 }
 
 /// Why there is no HTTP client.
@@ -80,7 +82,12 @@ impl Http {
             .no_proxy();
         if let Some(address) = &options.web_proxy {
             let proxy = Proxy::all(address).map_err(HttpSetupError::Proxy)?;
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.0/8,::1")));
+            let mut direct = "localhost,127.0.0.0/8,::1".to_owned();
+            if let Some(more) = &options.no_proxy {
+                direct.push(',');
+                direct.push_str(more);
+            }
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
         }
         builder.build().map(Self).map_err(HttpSetupError::Library)
     }
@@ -190,6 +197,7 @@ impl fmt::Debug for HttpOptions {
         f.debug_struct("HttpOptions")
             .field("ca_pem", &self.ca_pem.as_ref().map(String::len))
             .field("web_proxy", &self.web_proxy.as_ref().map(|_| "…"))
+            .field("no_proxy", &self.no_proxy)
             .finish()
     }
 }
@@ -217,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_wrong_ca_file_says_so() {
-        let error = |pem: &str| Http::new(&HttpOptions { ca_pem: Some(pem.to_owned()), web_proxy: None }).unwrap_err();
+        let error = |pem: &str| Http::new(&HttpOptions { ca_pem: Some(pem.to_owned()), ..HttpOptions::default() }).unwrap_err();
         assert!(matches!(error(""), HttpSetupError::Ca(CaError::Empty)));
         assert!(matches!(
             error("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"),
@@ -227,7 +235,7 @@ mod tests {
 
     #[test]
     fn options_do_not_print_a_proxys_password() {
-        let options = HttpOptions { ca_pem: None, web_proxy: Some("http://me:hunter2@proxy".to_owned()) };
+        let options = HttpOptions { web_proxy: Some("http://me:hunter2@proxy".to_owned()), ..HttpOptions::default() };
         assert!(!format!("{options:?}").contains("hunter2"));
     }
 }

@@ -4,7 +4,6 @@
 //! Ansattporten.
 
 mod assertion;
-mod cache;
 mod error;
 mod metadata;
 mod source;

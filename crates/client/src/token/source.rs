@@ -9,9 +9,9 @@ use skybru_core::{Ctx, Secret};
 use skybru_protocol::oauth::{ErrorBody, JWT_BEARER, TokenAnswer};
 use tracing::{debug, info, warn};
 
-use super::cache::Cache;
 use super::metadata::must_lie_below;
 use super::{AccessToken, ClientIdentity, IssuerMetadata, Refusal, TokenError, TokenRequest, sign_assertion};
+use crate::cache::Cache;
 use crate::http::{Http, HttpAnswer, RetryPolicy, date, retry_after};
 use crate::refreshed::{Fetched, renewal};
 
@@ -102,6 +102,21 @@ impl TokenSource {
     pub async fn fresh(&self, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
         let place = self.cache.place(request.cache_key());
         place.fresh(async || self.fetch(request).await).await
+    }
+
+    /// A token with at least three quarters of its life ahead, for exchanges whose outcome lives no longer than the token (G-24). When
+    /// no new one is to be had, the cached one serves as long as it lives.
+    pub async fn young(&self, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
+        let token = self.token(request).await?;
+        let now = self.ctx.clock.now();
+        let (life, age) = (token.expires_at.duration_since(token.fetched_at), now.duration_since(token.fetched_at));
+        if age.as_millis() * 4 < life.as_millis() {
+            return Ok(token);
+        }
+        match self.fresh(request).await {
+            Err(_) if self.ctx.clock.now() < token.expires_at => Ok(token),
+            outcome => outcome,
+        }
     }
 
     async fn fetch(&self, request: &TokenRequest) -> Result<Fetched<AccessToken>, TokenError> {

@@ -48,7 +48,7 @@ pub(crate) async fn tls_server(name: &str) -> (u16, String) {
 }
 
 fn trusting(ca_pem: &str) -> Http {
-    Http::new(&HttpOptions { ca_pem: Some(ca_pem.to_owned()), web_proxy: None }).unwrap()
+    Http::new(&HttpOptions { ca_pem: Some(ca_pem.to_owned()), ..HttpOptions::default() }).unwrap()
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn this_machine_is_reached_without_the_proxy() {
     let app = Router::new().route("/", get(async || "{}"));
     let url = format!("http://{}/", serve(app).await);
     // Nothing listens on port 1: through the proxy it would fail.
-    let options = HttpOptions { ca_pem: None, web_proxy: Some("http://127.0.0.1:1".to_owned()) };
+    let options = HttpOptions { web_proxy: Some("http://127.0.0.1:1".to_owned()), ..HttpOptions::default() };
     let http = Http::new(&options).unwrap();
     assert!(http.get_json::<Value>(&url).await.is_ok());
     let error = http.get_json::<Value>("https://sky.example.no/").await.unwrap_err();

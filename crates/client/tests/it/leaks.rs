@@ -39,7 +39,7 @@ async fn no_public_type_prints_a_token_a_secret_or_a_key() {
     shown.push(format!("{:?}", Inspection::offline(token.token.expose(), &*clock).unwrap()));
     shown.push(format!("{:?}", AwsExchange::new(ctx.clone(), http()).with_retry(at_once())));
     shown.push(format!("{:?}", Bucket::open(ctx.clone(), &http(), credentials_source.clone(), "bucket").unwrap()));
-    shown.push(format!("{:?}", HttpOptions { ca_pem: None, web_proxy: Some("http://me:hunter2@proxy".to_owned()) }));
+    shown.push(format!("{:?}", HttpOptions { web_proxy: Some("http://me:hunter2@proxy".to_owned()), ..HttpOptions::default() }));
 
     let private: serde_json::Value = serde_json::from_str(&key().private_jwk().unwrap()).unwrap();
     let signature = |jwt: &str| jwt.rsplit('.').next().unwrap().to_owned();

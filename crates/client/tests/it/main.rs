@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail tests")]
 
+mod azure;
 mod exchange;
+mod google;
 mod http;
 mod inspect;
 mod issuer;

@@ -107,6 +107,29 @@ pub(crate) struct Settings {
     pub(crate) origins: BTreeMap<String, (String, Origin)>,
     /// The folder to which files in them are relative.
     pub(crate) folder: PathBuf,
+    /// The file itself, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// How the machine reaches the world.
+    pub(crate) proxy: ProxyVariables,
+}
+
+/// The variables with which a machine names its web proxy. Only addresses with https go through one: plain http is for this machine.
+#[derive(Debug, Default)]
+pub(crate) struct ProxyVariables {
+    /// `HTTPS_PROXY` or `ALL_PROXY`, in either case.
+    pub(crate) address: Option<String>,
+    /// `NO_PROXY`.
+    pub(crate) direct: Option<String>,
+}
+
+impl ProxyVariables {
+    fn of(system: &System) -> Self {
+        let first = |names: &[&str]| names.iter().find_map(|name| system.var(name)).map(str::to_owned);
+        Self {
+            address: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            direct: first(&["no_proxy", "NO_PROXY"]),
+        }
+    }
 }
 
 impl Settings {
@@ -133,7 +156,7 @@ impl Settings {
         let options = serde_path_to_error::deserialize(Value::Table(merged))
             .map_err(|error| SettingsError::Key { key: error.path().to_string(), problem: error.inner().message().to_owned() })?;
         let folder = file.as_deref().and_then(Path::parent).map_or_else(|| system.folder.clone(), Path::to_path_buf);
-        Ok(Self { options, origins, folder })
+        Ok(Self { options, origins, folder, file, proxy: ProxyVariables::of(system) })
     }
 }
 

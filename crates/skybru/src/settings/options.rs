@@ -122,6 +122,10 @@ pub(crate) struct TargetOptions {
     pub(crate) resource: Option<String>,
     /// AWS.
     pub(crate) aws: Option<AwsOptions>,
+    /// Google Cloud.
+    pub(crate) google: Option<GoogleOptions>,
+    /// Azure.
+    pub(crate) azure: Option<AzureOptions>,
 }
 
 /// A target in AWS.
@@ -140,6 +144,44 @@ pub(crate) struct AwsOptions {
     pub(crate) session_name: Option<String>,
     /// Seconds that credentials live: 900 to 43200.
     pub(crate) duration_seconds: Option<u32>,
+}
+
+/// A target in Google Cloud.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct GoogleOptions {
+    /// The provider that takes the issuer's tokens: `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.
+    pub(crate) provider: String,
+    /// The service account to act as; without it the federated identity reaches the resource itself.
+    pub(crate) service_account: Option<String>,
+    /// The bucket that `TARGET:path` means.
+    pub(crate) bucket: Option<String>,
+    /// Another base URL for STS, IAM Credentials, Storage and the rest: a lab's.
+    pub(crate) endpoint: Option<String>,
+    /// The project that is charged for what a workforce identity does.
+    pub(crate) user_project: Option<String>,
+}
+
+/// A target in Azure.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct AzureOptions {
+    /// The directory of the data's owner.
+    pub(crate) tenant_id: String,
+    /// The client id of the application or managed identity.
+    pub(crate) client_id: String,
+    /// The storage account.
+    pub(crate) account: String,
+    /// The container that `TARGET:path` means.
+    pub(crate) container: Option<String>,
+    /// The file share, when the data is in one.
+    pub(crate) file_share: Option<String>,
+    /// Another authority than Microsoft's public one: a sovereign cloud's, or a lab's.
+    pub(crate) authority: Option<String>,
+    /// Another base URL for blobs, with the account as the path's first segment: a lab's.
+    pub(crate) endpoint: Option<String>,
+    /// A PEM file with certificates to trust at these addresses, beside the machine's own and the client's.
+    pub(crate) ca_file: Option<String>,
 }
 
 /// Where `skybru registry` works.

@@ -112,7 +112,9 @@ impl Settings {
                 problem: format!("cannot read {}: {error}", path.display()),
             })
         });
-        Ok(HttpOptions { ca_pem: ca_pem.transpose()?, web_proxy: client.web_proxy.clone() })
+        // What is said here beats what the machine says.
+        let web_proxy = client.web_proxy.clone().or_else(|| self.proxy.address.clone());
+        Ok(HttpOptions { ca_pem: ca_pem.transpose()?, web_proxy, no_proxy: self.proxy.direct.clone() })
     }
 
     /// What to ask the issuer for. Scopes and resources of the command line replace those of the target.
@@ -156,7 +158,12 @@ impl Settings {
     }
 }
 
-fn parse<T>(key: &str, text: &str) -> Result<T, SettingsError>
+pub(super) fn missing(key: String, expected: &str, target: &TargetOptions) -> SettingsError {
+    let problem = format!("missing: expected {expected}; client {:?} can still get tokens", target.client);
+    SettingsError::Value { key, problem }
+}
+
+pub(super) fn parse<T>(key: &str, text: &str) -> Result<T, SettingsError>
 where
     T: std::str::FromStr,
     T::Err: std::fmt::Display,

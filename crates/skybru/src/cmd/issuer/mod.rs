@@ -65,7 +65,11 @@ struct Reach {
 impl Reach {
     fn http(&self, call: &Call) -> Result<skybru_client::http::Http> {
         let ca_pem = self.ca_file.as_ref().map(|file| crate::lab::files::read(&call.system.folder.join(file))).transpose()?;
-        Ok(skybru_client::http::Http::new(&skybru_client::http::HttpOptions { ca_pem, web_proxy: self.web_proxy.clone() })?)
+        Ok(skybru_client::http::Http::new(&skybru_client::http::HttpOptions {
+            ca_pem,
+            web_proxy: self.web_proxy.clone(),
+            no_proxy: None,
+        })?)
     }
 }
 

@@ -151,7 +151,7 @@ struct Actors {
 
 impl Actors {
     fn new(lab: &Lab, ctx: &Ctx) -> Result<Self> {
-        let http = Http::new(&HttpOptions { ca_pem: Some(lab.ca_pem().to_owned()), web_proxy: None })?;
+        let http = Http::new(&HttpOptions { ca_pem: Some(lab.ca_pem().to_owned()), ..HttpOptions::default() })?;
         let issuer: IssuerUrl = lab.info.issuers.skyporten.parse()?;
         let source = |client: &str, file: &str| -> Result<Arc<TokenSource>> {
             let key = SigningKey::from_text(&std::fs::read_to_string(lab.info.data_dir.join(file))?, None)?;

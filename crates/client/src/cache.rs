@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::refreshed::Refreshed;
 
 /// How many different requests are remembered. A client has a handful; a caller that varies them without end must not eat the memory.
-pub(super) const CAPACITY: usize = 256;
+pub(crate) const CAPACITY: usize = 256;
 
-pub(super) struct Cache<T, E>(Mutex<HashMap<String, Arc<Refreshed<T, E>>>>);
+pub(crate) struct Cache<T, E>(Mutex<HashMap<String, Arc<Refreshed<T, E>>>>);
 
 impl<T, E: Clone> Cache<T, E> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 
     /// The place for `key`. When all are taken, the value that expires first (or was never fetched) gives way, unless it is being
     /// fetched just now.
-    pub(super) fn place(&self, key: String) -> Arc<Refreshed<T, E>> {
+    pub(crate) fn place(&self, key: String) -> Arc<Refreshed<T, E>> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = places.get(&key) {
             return place.clone();

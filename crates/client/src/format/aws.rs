@@ -1,8 +1,9 @@
-//! Credentials in the forms that other tools read. What these functions return holds secrets in clear.
+//! What AWS's tools read.
 
-use jiff::Timestamp;
 use serde::Serialize;
 use skybru_core::Secret;
+
+use super::{json, shell, whole_seconds};
 
 use crate::aws::{AwsCredentials, AwsTarget};
 
@@ -111,33 +112,7 @@ pub fn aws_environment(credentials: &AwsCredentials, target: &AwsTarget) -> Vec<
 /// Lines for `eval "$(skybru credentials … --format env)"` in a POSIX shell: first `unset`, then one `export` per variable. Ends in a
 /// newline.
 pub fn aws_shell(credentials: &AwsCredentials, target: &AwsTarget) -> Secret {
-    let variables = aws_environment(credentials, target);
-    let is_set = |name: &str| variables.iter().any(|(set, _)| *set == name);
-    let unset: Vec<&str> = AWS_VARIABLES_TO_REMOVE.into_iter().filter(|name| !is_set(name)).collect();
-    let mut lines = format!("unset {}\n", unset.join(" "));
-    for (name, value) in &variables {
-        lines.push_str("export ");
-        lines.push_str(name);
-        lines.push('=');
-        lines.push_str(&shell_quoted(value.expose()));
-        lines.push('\n');
-    }
-    Secret::from(lines)
-}
-
-/// A single word to a POSIX shell, whatever is in it.
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// The form that every SDK reads: `2026-01-01T00:00:00Z`, without fractions.
-fn whole_seconds(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn json(value: &impl Serialize) -> Secret {
-    // Structs of strings and one integer always serialise.
-    Secret::from(serde_json::to_string(value).expect("strings serialise"))
+    shell(&AWS_VARIABLES_TO_REMOVE, &aws_environment(credentials, target))
 }
 
 #[cfg(test)]

@@ -1,0 +1,115 @@
+//! What a target says about Google and Azure, turned into what the client crate takes.
+
+use skybru_client::azure::AzureTarget;
+use skybru_client::google::GoogleTarget;
+use skybru_client::http::HttpOptions;
+
+use super::layers::{Settings, SettingsError};
+use super::options::{AzureOptions, GoogleOptions, TargetOptions};
+use super::resolve::{missing, parse};
+
+/// A cloud that a target may be in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Cloud {
+    /// Amazon Web Services
+    Aws,
+    /// Google Cloud
+    #[value(alias = "gcp")]
+    Google,
+    /// Microsoft Azure
+    Azure,
+}
+
+impl Settings {
+    /// The clouds that a target is in.
+    pub(crate) fn clouds(target: &TargetOptions) -> Vec<Cloud> {
+        let has = |there: bool, cloud| there.then_some(cloud);
+        let found = [
+            has(target.aws.is_some(), Cloud::Aws),
+            has(target.google.is_some(), Cloud::Google),
+            has(target.azure.is_some(), Cloud::Azure),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// The cloud that is meant: the one that was named, else the only one.
+    pub(crate) fn cloud(&self, name: Option<&str>, cloud: Option<Cloud>) -> Result<Cloud, SettingsError> {
+        let (name, target) = self.target(name)?;
+        match (cloud, &Self::clouds(target)[..]) {
+            (Some(cloud), _) => Ok(cloud),
+            (None, [only]) => Ok(*only),
+            (None, []) => {
+                let expected = "aws = { role-arn = \"…\", region = \"…\" }, google = { provider = \"…\" } or azure = { tenant-id = \"…\", … }";
+                Err(missing(format!("targets.{name}"), expected, target))
+            }
+            (None, _) => Err(SettingsError::Value {
+                key: format!("targets.{name}"),
+                problem: "the target is in several clouds: say which with --cloud, or with --format".to_owned(),
+            }),
+        }
+    }
+
+    /// The Google side of a target.
+    pub(crate) fn google<'a>(
+        &self,
+        name: &str,
+        target: &'a TargetOptions,
+    ) -> Result<(GoogleTarget, &'a GoogleOptions), SettingsError> {
+        let key = |member: &str| format!("targets.{name}.google{member}");
+        let expected = "{ provider = \"projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER\" }";
+        let Some(options) = &target.google else { return Err(missing(key(""), expected, target)) };
+        let mut google = GoogleTarget::new(parse(&key(".provider"), &options.provider)?);
+        if let Some(account) = &options.service_account {
+            google.service_account = Some(parse(&key(".service-account"), account)?);
+        }
+        if options.user_project.is_some() && !google.provider.is_workforce() {
+            let problem = "only a workforce pool's provider takes one (D-53)".to_owned();
+            return Err(SettingsError::Value { key: key(".user-project"), problem });
+        }
+        google.workforce_user_project.clone_from(&options.user_project);
+        google.endpoint.clone_from(&options.endpoint);
+        Ok((google, options))
+    }
+
+    /// The Azure side of a target.
+    pub(crate) fn azure<'a>(
+        &self,
+        name: &str,
+        target: &'a TargetOptions,
+    ) -> Result<(AzureTarget, &'a AzureOptions), SettingsError> {
+        let key = |member: &str| format!("targets.{name}.azure{member}");
+        let expected = "{ tenant-id = \"…\", client-id = \"…\", account = \"…\" }";
+        let Some(options) = &target.azure else { return Err(missing(key(""), expected, target)) };
+        let mut azure = AzureTarget::new(
+            parse(&key(".tenant-id"), &options.tenant_id)?,
+            parse(&key(".client-id"), &options.client_id)?,
+            parse(&key(".account"), &options.account)?,
+        );
+        if options.authority.as_ref().is_some_and(|authority| !authority.starts_with("https://")) {
+            let problem = "expected an address with https://; no Azure library takes another (E-72)".to_owned();
+            return Err(SettingsError::Value { key: key(".authority"), problem });
+        }
+        azure.authority.clone_from(&options.authority);
+        azure.endpoint.clone_from(&options.endpoint);
+        Ok((azure, options))
+    }
+
+    /// What HTTP needs for an Azure target: its client's CA and proxy, and its own CA.
+    pub(crate) fn azure_http(
+        &self,
+        name: &str,
+        target: &TargetOptions,
+        azure: &AzureOptions,
+    ) -> Result<HttpOptions, SettingsError> {
+        let mut options = self.http(&target.client)?;
+        if let Some(file) = &azure.ca_file {
+            let path = self.folder.join(file);
+            let pem = std::fs::read_to_string(&path).map_err(|error| SettingsError::Value {
+                key: format!("targets.{name}.azure.ca-file"),
+                problem: format!("cannot read {}: {error}", path.display()),
+            })?;
+            options.ca_pem = Some(format!("{}\n{pem}", options.ca_pem.unwrap_or_default()));
+        }
+        Ok(options)
+    }
+}
