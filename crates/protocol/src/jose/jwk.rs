@@ -88,6 +88,19 @@ impl Jwk {
         }
     }
 
+    /// A public key on P-256.
+    pub fn p256(kid: &str, alg: &str, x: &[u8], y: &[u8]) -> Self {
+        Self {
+            kty: "EC".to_owned(),
+            n: None,
+            e: None,
+            crv: Some("P-256".to_owned()),
+            x: Some(base64url::encode(x)),
+            y: Some(base64url::encode(y)),
+            ..Self::rsa(kid, alg, &[], &[])
+        }
+    }
+
     /// The bytes of a base64url member.
     pub(crate) fn bytes(value: Option<&String>, member: &'static str) -> Result<Vec<u8>, JwkError> {
         let text = value.ok_or(JwkError::Missing(member))?;

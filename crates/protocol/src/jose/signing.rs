@@ -2,26 +2,19 @@
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPairComponents, KeySize, PublicKeyComponents};
-use aws_lc_rs::signature::{self, KeyPair as _, RsaKeyPair};
-use pkcs1::RsaPrivateKeyRef;
-use pkcs1::der::Decode as _;
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::PemObject as _;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use skybru_core::KeyId;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
+use super::pair::{Pair, PrivateJwk};
 use super::{Algorithm, Jwk};
 use crate::base64url;
 
-/// An RSA private key with its key id and algorithm. Its `Debug` shows the key id only.
+/// A private key with its key id and algorithm. Its `Debug` shows the key id only.
 pub struct SigningKey {
     kid: KeyId,
     algorithm: Algorithm,
-    pair: RsaKeyPair,
+    pair: Pair,
 }
 
 /// Why a private key cannot be used.
@@ -30,6 +23,11 @@ pub enum SigningKeyError {
     /// Neither PEM nor JWK.
     #[error("the key is neither a PEM file (-----BEGIN PRIVATE KEY-----) nor a JWK (a JSON object)")]
     Format,
+    /// A PEM file under a passphrase.
+    #[error(
+        "the key is a PEM file under a passphrase; use a PKCS#12 file, or `openssl pkey -in FILE` to take the passphrase off"
+    )]
+    Encrypted,
     /// A public key where a private one is needed.
     #[error("this is a public key; the private key is needed to sign")]
     Public,
@@ -39,6 +37,12 @@ pub enum SigningKeyError {
     /// Not RSA.
     #[error("the key is not an RSA key: Maskinporten and Skyporten take RS256, RS384 and RS512 only")]
     NotRsa,
+    /// Of no family that skybru signs with.
+    #[error("the key is neither an RSA key nor one on the curve P-256")]
+    Family,
+    /// The algorithm does not belong to this type of key.
+    #[error("the key cannot sign with {0}")]
+    Algorithm(Algorithm),
     /// The key id is absent or has a wrong character.
     #[error("the key id is wrong: {0}")]
     KeyId(String),
@@ -59,119 +63,85 @@ pub enum RsaSize {
     Bits4096,
 }
 
-/// A private RSA key as JSON ([RFC 7518, section 6.3](https://www.rfc-editor.org/rfc/rfc7518#section-6.3)).
-#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct PrivateJwk {
-    kty: String,
-    #[serde(rename = "use", default, skip_serializing_if = "Option::is_none")]
-    usage: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    alg: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    kid: Option<String>,
-    #[serde(default)]
-    n: String,
-    #[serde(default)]
-    e: String,
-    #[serde(default)]
-    d: String,
-    #[serde(default)]
-    p: String,
-    #[serde(default)]
-    q: String,
-    #[serde(default)]
-    dp: String,
-    #[serde(default)]
-    dq: String,
-    #[serde(default)]
-    qi: String,
-}
-
 impl SigningKey {
-    /// Makes a new key. The key id is the key's thumbprint, as Maskinporten's own are. Takes from 50 ms to seconds.
+    /// Makes a new RSA key. The key id is the key's thumbprint, as Maskinporten's own are. Takes from 50 ms to seconds.
     pub fn generate(size: RsaSize, algorithm: Algorithm) -> Result<Self, SigningKeyError> {
-        let size = match size {
-            RsaSize::Bits2048 => KeySize::Rsa2048,
-            RsaSize::Bits3072 => KeySize::Rsa3072,
-            RsaSize::Bits4096 => KeySize::Rsa4096,
+        Self::named(Pair::generate_rsa(size)?, algorithm, None)
+    }
+
+    /// Makes a new key on P-256 for ES256: for private verifiers. Entra and the national services refuse its tokens (P-1).
+    pub fn generate_p256() -> Result<Self, SigningKeyError> {
+        Self::named(Pair::generate_p256()?, Algorithm::ES256, None)
+    }
+
+    /// Without `kid` the key is named by its thumbprint.
+    fn named(pair: Pair, algorithm: Algorithm, kid: Option<KeyId>) -> Result<Self, SigningKeyError> {
+        if !pair.takes(algorithm) {
+            return Err(SigningKeyError::Algorithm(algorithm));
+        }
+        let kid = match kid {
+            Some(kid) => kid,
+            None => {
+                let thumbprint = pair.public_jwk("", algorithm).thumbprint().map_err(|_| SigningKeyError::Numbers)?;
+                thumbprint.parse().map_err(|_| SigningKeyError::Numbers)?
+            }
         };
-        let pair = RsaKeyPair::generate(size).map_err(|_| SigningKeyError::Library)?;
-        Self::named_by_thumbprint(pair, algorithm)
+        Ok(Self { kid, algorithm, pair })
     }
 
-    fn named_by_thumbprint(pair: RsaKeyPair, algorithm: Algorithm) -> Result<Self, SigningKeyError> {
-        let (n, e) = public_numbers(&pair);
-        let thumbprint = Jwk::rsa("", algorithm.name(), &n, &e).thumbprint().map_err(|_| SigningKeyError::Numbers)?;
-        Ok(Self { kid: thumbprint.parse().map_err(|_| SigningKeyError::Numbers)?, algorithm, pair })
-    }
-
-    /// Reads a key file: JWK (JSON) or PEM (PKCS#8 or PKCS#1).
+    /// Reads an RSA key, which is what the national services take: JWK (JSON) or PEM (PKCS#8 or PKCS#1).
     ///
     /// `kid` overrules the JWK's own; a PEM without one gets its thumbprint as key id.
     pub fn from_text(text: &str, kid: Option<&KeyId>) -> Result<Self, SigningKeyError> {
+        match Self::from_any_text(text, kid) {
+            Ok(key) if key.pair.is_rsa() => Ok(key),
+            Ok(_) | Err(SigningKeyError::Family) => Err(SigningKeyError::NotRsa),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a key of either family, RSA or P-256 (PKCS#8 or SEC1), otherwise like [`SigningKey::from_text`].
+    pub fn from_any_text(text: &str, kid: Option<&KeyId>) -> Result<Self, SigningKeyError> {
         let text = text.trim().trim_start_matches('\u{feff}');
         if text.starts_with('{') {
             Self::from_jwk(text, kid)
-        } else if text.starts_with("-----BEGIN") {
-            Self::from_pem(text, kid)
+        } else if text.contains("-----BEGIN") {
+            Self::default_algorithm(Pair::from_pem(text)?, kid.cloned())
         } else {
             Err(SigningKeyError::Format)
         }
     }
 
-    fn from_pem(text: &str, kid: Option<&KeyId>) -> Result<Self, SigningKeyError> {
-        if text.contains("BEGIN PUBLIC KEY") || text.contains("BEGIN RSA PUBLIC KEY") || text.contains("BEGIN CERTIFICATE") {
-            return Err(SigningKeyError::Public);
-        }
-        let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| SigningKeyError::Format)?;
-        let pair = match &der {
-            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).map_err(|_| SigningKeyError::Numbers)?,
-            PrivateKeyDer::Pkcs8(der) => {
-                let der = der.secret_pkcs8_der();
-                pkcs1_of(der).ok_or(SigningKeyError::NotRsa)?;
-                RsaKeyPair::from_pkcs8(der).map_err(|_| SigningKeyError::Numbers)?
-            }
-            _ => return Err(SigningKeyError::NotRsa),
-        };
-        let key = Self::named_by_thumbprint(pair, Algorithm::RS256)?;
-        Ok(match kid {
-            Some(kid) => Self { kid: kid.clone(), ..key },
-            None => key,
-        })
+    /// Takes a PKCS#8 key (DER).
+    pub fn from_pkcs8_der(der: &[u8], kid: Option<&KeyId>) -> Result<Self, SigningKeyError> {
+        Self::default_algorithm(Pair::from_pkcs8(der)?, kid.cloned())
+    }
+
+    fn default_algorithm(pair: Pair, kid: Option<KeyId>) -> Result<Self, SigningKeyError> {
+        let algorithm = if pair.is_rsa() { Algorithm::RS256 } else { Algorithm::ES256 };
+        Self::named(pair, algorithm, kid)
     }
 
     fn from_jwk(text: &str, kid: Option<&KeyId>) -> Result<Self, SigningKeyError> {
         let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| SigningKeyError::Format)?;
-        if jwk.kty != "RSA" {
-            return Err(SigningKeyError::NotRsa);
-        }
-        if jwk.d.is_empty() {
-            return Err(SigningKeyError::Public);
-        }
-        let number = |text: &str, member| match base64url::decode(text) {
-            Ok(bytes) if !bytes.is_empty() => Ok(Zeroizing::new(bytes)),
-            _ => Err(SigningKeyError::Member(member)),
-        };
-        let pair = RsaKeyPair::from_components(&KeyPairComponents {
-            public_key: PublicKeyComponents { n: number(&jwk.n, "n")?, e: number(&jwk.e, "e")? },
-            d: number(&jwk.d, "d")?,
-            p: number(&jwk.p, "p")?,
-            q: number(&jwk.q, "q")?,
-            dP: number(&jwk.dp, "dp")?,
-            dQ: number(&jwk.dq, "dq")?,
-            qInv: number(&jwk.qi, "qi")?,
-        })
-        .map_err(|_| SigningKeyError::Numbers)?;
-        let algorithm = match jwk.alg.as_deref() {
-            None => Algorithm::RS256,
-            Some(name) => name.parse().ok().filter(|a: &Algorithm| a.is_rs()).ok_or(SigningKeyError::Member("alg"))?,
-        };
+        let pair = Pair::from_jwk(&jwk)?;
         let kid = match (kid, jwk.kid.as_deref()) {
-            (Some(kid), _) => kid.clone(),
-            (None, Some(kid)) => kid.parse().map_err(|e: skybru_core::id::IdError| SigningKeyError::KeyId(e.to_string()))?,
-            (None, None) => return Self::named_by_thumbprint(pair, algorithm),
+            (Some(kid), _) => Some(kid.clone()),
+            (None, Some(kid)) => Some(kid.parse().map_err(|e: skybru_core::id::IdError| SigningKeyError::KeyId(e.to_string()))?),
+            (None, None) => None,
         };
-        Ok(Self { kid, algorithm, pair })
+        match jwk.alg.as_deref() {
+            None => Self::default_algorithm(pair, kid),
+            Some(name) => match name.parse() {
+                Ok(algorithm) if pair.takes(algorithm) => Self::named(pair, algorithm, kid),
+                _ => Err(SigningKeyError::Member("alg")),
+            },
+        }
+    }
+
+    /// The same key, signing with another algorithm of its family.
+    pub fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, SigningKeyError> {
+        Self::named(self.pair, algorithm, Some(self.kid))
     }
 
     /// The key id.
@@ -184,81 +154,68 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// The public half, with the six members that every cloud takes (P-9).
+    /// The public half; of an RSA key with the six members that every cloud takes (P-9).
     pub fn public_jwk(&self) -> Jwk {
-        let (n, e) = public_numbers(&self.pair);
-        Jwk::rsa(self.kid.as_str(), self.algorithm.name(), &n, &e)
+        self.pair.public_jwk(self.kid.as_str(), self.algorithm)
     }
 
     /// The private key as JWK text. Printing it is the caller's purpose, or a mistake.
     pub fn private_jwk(&self) -> Result<Zeroizing<String>, SigningKeyError> {
-        let pkcs8 = self.pkcs8_der()?;
-        let pkcs1 = pkcs1_of(&pkcs8).ok_or(SigningKeyError::Numbers)?;
-        let key = RsaPrivateKeyRef::from_der(pkcs1).map_err(|_| SigningKeyError::Numbers)?;
-        let jwk = PrivateJwk {
-            kty: "RSA".to_owned(),
-            usage: Some("sig".to_owned()),
-            alg: Some(self.algorithm.name().to_owned()),
-            kid: Some(self.kid.to_string()),
-            n: base64url::encode(key.modulus.as_bytes()),
-            e: base64url::encode(key.public_exponent.as_bytes()),
-            d: base64url::encode(key.private_exponent.as_bytes()),
-            p: base64url::encode(key.prime1.as_bytes()),
-            q: base64url::encode(key.prime2.as_bytes()),
-            dp: base64url::encode(key.exponent1.as_bytes()),
-            dq: base64url::encode(key.exponent2.as_bytes()),
-            qi: base64url::encode(key.coefficient.as_bytes()),
-        };
+        let jwk = self.pair.private_jwk(self.kid.as_str(), self.algorithm)?;
         serde_json::to_string(&jwk).map(Zeroizing::new).map_err(|_| SigningKeyError::Library)
     }
 
     /// The private key as PKCS#8 DER.
     pub fn pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, SigningKeyError> {
-        let der: Pkcs8V1Der<'_> = self.pair.as_der().map_err(|_| SigningKeyError::Library)?;
-        Ok(Zeroizing::new(der.as_ref().to_vec()))
+        self.pair.pkcs8_der()
     }
 
     /// Signs `claims` as a compact JWS with the header `{"kid":…,"alg":…}` and, when given, `typ`.
     pub fn sign(&self, typ: Option<&str>, claims: &impl Serialize) -> Result<String, SigningKeyError> {
-        #[derive(Serialize)]
-        struct Header<'a> {
-            kid: &'a str,
-            alg: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            typ: Option<&'a str>,
-        }
-        self.sign_with_header(&Header { kid: self.kid.as_str(), alg: self.algorithm.name(), typ }, claims)
+        self.finish(signing_input(&self.kid, self.algorithm, typ, claims)?)
     }
 
     /// Signs with any header: for tests and for issuers that imitate others' mistakes. The header is not checked against the key.
     pub fn sign_with_header(&self, header: &impl Serialize, claims: &impl Serialize) -> Result<String, SigningKeyError> {
-        let part = |bytes: Result<Vec<u8>, serde_json::Error>| bytes.map(base64url::encode).map_err(|_| SigningKeyError::Library);
-        let mut compact = part(serde_json::to_vec(header))?;
+        self.finish(joined(header, claims)?)
+    }
+
+    fn finish(&self, mut compact: String) -> Result<String, SigningKeyError> {
+        let signature = self.sign_bytes(compact.as_bytes())?;
         compact.push('.');
-        compact.push_str(&part(serde_json::to_vec(claims))?);
-        let padding = match self.algorithm {
-            Algorithm::RS384 => &signature::RSA_PKCS1_SHA384,
-            Algorithm::RS512 => &signature::RSA_PKCS1_SHA512,
-            _ => &signature::RSA_PKCS1_SHA256,
-        };
-        let mut bytes = vec![0; self.pair.public_modulus_len()];
-        // PKCS#1 v1.5 signatures are deterministic: the source of randomness is asked for by the signature only.
-        self.pair.sign(padding, &SystemRandom::new(), compact.as_bytes(), &mut bytes).map_err(|_| SigningKeyError::Library)?;
-        compact.push('.');
-        compact.push_str(&base64url::encode(bytes));
+        compact.push_str(&base64url::encode(signature));
         Ok(compact)
+    }
+
+    /// The signature over `message`, as a JWS carries it before it is encoded.
+    pub fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, SigningKeyError> {
+        self.pair.sign(self.algorithm, message)
     }
 }
 
-fn public_numbers(pair: &RsaKeyPair) -> (Vec<u8>, Vec<u8>) {
-    let public = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-    (public.n, public.e)
+/// What is signed of a compact JWS: header `{"kid":…,"alg":…}`, and `typ` when given, a dot, and the claims.
+pub fn signing_input(
+    kid: &KeyId,
+    algorithm: Algorithm,
+    typ: Option<&str>,
+    claims: &impl Serialize,
+) -> Result<String, SigningKeyError> {
+    #[derive(Serialize)]
+    struct Header<'a> {
+        kid: &'a str,
+        alg: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        typ: Option<&'a str>,
+    }
+    joined(&Header { kid: kid.as_str(), alg: algorithm.name(), typ }, claims)
 }
 
-/// The PKCS#1 key inside a PKCS#8 one; `None` when it is no RSA key.
-fn pkcs1_of(pkcs8: &[u8]) -> Option<&[u8]> {
-    let info = pkcs8::PrivateKeyInfoRef::try_from(pkcs8).ok()?;
-    (info.algorithm.oid == pkcs1::ALGORITHM_OID).then(|| info.private_key.as_bytes())
+fn joined(header: &impl Serialize, claims: &impl Serialize) -> Result<String, SigningKeyError> {
+    let part = |bytes: Result<Vec<u8>, serde_json::Error>| bytes.map(base64url::encode).map_err(|_| SigningKeyError::Library);
+    let mut text = part(serde_json::to_vec(header))?;
+    text.push('.');
+    text.push_str(&part(serde_json::to_vec(claims))?);
+    Ok(text)
 }
 
 impl fmt::Debug for SigningKey {
@@ -320,6 +277,28 @@ mod tests {
         assert_eq!(error("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"), SigningKeyError::Public);
         let broken = include_str!("../../testdata/rsa2048.jwk").replace("\"qi\":\"", "\"qi\":\"AAAB");
         assert_eq!(error(&broken), SigningKeyError::Numbers);
+    }
+
+    #[test]
+    fn a_key_on_p256_signs_es256_for_those_who_want_it() {
+        let key = SigningKey::generate_p256().unwrap();
+        assert_eq!(key.kid().as_str().len(), 43, "named by its thumbprint");
+        let token = key.sign(Some("JWT"), &json!({"aud": "me", "exp": 4_000_000_000_u64})).unwrap();
+        let public = key.public_jwk();
+        let judge =
+            jsonwebtoken::DecodingKey::from_ec_components(public.x.as_ref().unwrap(), public.y.as_ref().unwrap()).unwrap();
+        let mut rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
+        rules.set_audience(&["me"]);
+        assert!(jsonwebtoken::decode::<Value>(&token, &judge, &rules).is_ok());
+        let text = key.private_jwk().unwrap();
+        assert_eq!(SigningKey::from_any_text(&text, None).unwrap().public_jwk(), public);
+        assert_eq!(SigningKey::from_pkcs8_der(&key.pkcs8_der().unwrap(), Some(key.kid())).unwrap().public_jwk(), public);
+        assert_eq!(
+            SigningKey::from_text(&text, None).unwrap_err(),
+            SigningKeyError::NotRsa,
+            "the national services take RSA only"
+        );
+        assert_eq!(key.with_algorithm(Algorithm::RS256).unwrap_err(), SigningKeyError::Algorithm(Algorithm::RS256));
     }
 
     #[test]

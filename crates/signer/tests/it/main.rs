@@ -1,0 +1,6 @@
+//! Keys that lie in files, and their sealing.
+
+#![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
+
+mod files;
+mod seal;
