@@ -47,7 +47,7 @@ fn is_over(certificate: &X509Certificate<'_>, key: &Jwk) -> bool {
 }
 
 /// DER puts a zero before a number whose first bit is set.
-fn stripped(number: &[u8]) -> &[u8] {
+pub(crate) fn stripped(number: &[u8]) -> &[u8] {
     number.strip_prefix(&[0]).unwrap_or(number)
 }
 

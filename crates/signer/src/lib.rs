@@ -7,7 +7,12 @@
 //! Nothing here opens a file that a user named or reads the environment: bytes, passphrases, HTTP and credentials are arguments.
 
 mod certificate;
+mod digest;
+mod held;
+pub mod kms;
 mod local;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 mod pkcs12;
 pub mod seal;
 
@@ -21,6 +26,7 @@ use skybru_protocol::base64url;
 use skybru_protocol::jose::{Algorithm, Jwk, SigningKey, SigningKeyError, signing_input};
 
 pub use certificate::{CertificateError, x5c};
+pub use held::HeldKeyError;
 pub use local::{KeyFileError, LocalSigner};
 pub use pkcs12::{Pkcs12Error, from_pkcs12};
 
