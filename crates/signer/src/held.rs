@@ -73,7 +73,7 @@ impl Held {
     }
 }
 
-/// A public key in the form of certificates (SubjectPublicKeyInfo, DER), without id.
+/// A public key in the form of certificates (`SubjectPublicKeyInfo`, DER), without id.
 pub(crate) fn jwk_from_spki(der: &[u8]) -> Result<Jwk, HeldKeyError> {
     let (_, info) = SubjectPublicKeyInfo::from_der(der).map_err(|_| HeldKeyError::PublicKey)?;
     match info.parsed() {

@@ -79,14 +79,13 @@ impl Pair {
                 p256(EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_sec1_der()))
             }
             Ok(PrivateKeyDer::Pkcs8(der)) => Self::from_pkcs8(der.secret_pkcs8_der()),
-            Ok(_) => Err(SigningKeyError::Format),
             Err(_) if text.contains("BEGIN ENCRYPTED PRIVATE KEY") => Err(SigningKeyError::Encrypted),
             Err(_)
                 if ["BEGIN PUBLIC KEY", "BEGIN RSA PUBLIC KEY", "BEGIN CERTIFICATE"].iter().any(|label| text.contains(label)) =>
             {
                 Err(SigningKeyError::Public)
             }
-            Err(_) => Err(SigningKeyError::Format),
+            Ok(_) | Err(_) => Err(SigningKeyError::Format),
         }
     }
 
@@ -165,7 +164,7 @@ impl Pair {
                 let pkcs8 = self.pkcs8_der()?;
                 let key = RsaPrivateKeyRef::from_der(pkcs1_of(&pkcs8).ok_or(SigningKeyError::Numbers)?)
                     .map_err(|_| SigningKeyError::Numbers)?;
-                jwk.kty = "RSA".to_owned();
+                "RSA".clone_into(&mut jwk.kty);
                 jwk.n = base64url::encode(key.modulus.as_bytes());
                 jwk.e = base64url::encode(key.public_exponent.as_bytes());
                 jwk.d = base64url::encode(key.private_exponent.as_bytes());
@@ -178,8 +177,8 @@ impl Pair {
             Self::P256(pair) => {
                 let public = self.public_jwk(kid, algorithm);
                 let d: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().map_err(|_| SigningKeyError::Library)?;
-                jwk.kty = "EC".to_owned();
-                jwk.crv = "P-256".to_owned();
+                "EC".clone_into(&mut jwk.kty);
+                "P-256".clone_into(&mut jwk.crv);
                 jwk.x = public.x.unwrap_or_default();
                 jwk.y = public.y.unwrap_or_default();
                 jwk.d = base64url::encode(d.as_ref());

@@ -79,12 +79,11 @@ impl SigningKey {
         if !pair.takes(algorithm) {
             return Err(SigningKeyError::Algorithm(algorithm));
         }
-        let kid = match kid {
-            Some(kid) => kid,
-            None => {
-                let thumbprint = pair.public_jwk("", algorithm).thumbprint().map_err(|_| SigningKeyError::Numbers)?;
-                thumbprint.parse().map_err(|_| SigningKeyError::Numbers)?
-            }
+        let kid = if let Some(kid) = kid {
+            kid
+        } else {
+            let thumbprint = pair.public_jwk("", algorithm).thumbprint().map_err(|_| SigningKeyError::Numbers)?;
+            thumbprint.parse().map_err(|_| SigningKeyError::Numbers)?
         };
         Ok(Self { kid, algorithm, pair })
     }

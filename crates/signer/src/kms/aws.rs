@@ -32,7 +32,7 @@ pub(super) struct Aws {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct PublicKey {
+struct Described {
     public_key: String,
     key_usage: String,
     signing_algorithms: Option<Vec<String>>,
@@ -91,7 +91,7 @@ impl Aws {
 #[async_trait]
 impl Service for Aws {
     async fn public_key(&mut self) -> Result<Jwk, KmsError> {
-        let answer: PublicKey = self.call("GetPublicKey", &json!({"KeyId": self.arn})).await?;
+        let answer: Described = self.call("GetPublicKey", &json!({"KeyId": self.arn})).await?;
         let algorithms = answer.signing_algorithms.unwrap_or_default();
         let ours = ["RSASSA_PKCS1_V1_5_SHA_256", "ECDSA_SHA_256"];
         if answer.key_usage != "SIGN_VERIFY" || !algorithms.iter().any(|name| ours.contains(&&**name)) {

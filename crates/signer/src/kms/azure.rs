@@ -36,8 +36,8 @@ struct Key {
     kid: String,
     /// `RSA`, `RSA-HSM`, `EC`, `EC-HSM`, `oct-HSM`.
     kty: String,
-    #[serde(default)]
-    key_ops: Vec<String>,
+    #[serde(rename = "key_ops", default)]
+    operations: Vec<String>,
     n: Option<String>,
     e: Option<String>,
     crv: Option<String>,
@@ -78,8 +78,8 @@ impl Azure {
 impl Service for Azure {
     async fn public_key(&mut self) -> Result<Jwk, KmsError> {
         let Bundle { key, attributes } = self.call("GET", "", Vec::new()).await?;
-        if !attributes.enabled || !key.key_ops.iter().any(|operation| operation == "sign") {
-            let found = if attributes.enabled { key.key_ops.join(", ") } else { "nothing: it is disabled".to_owned() };
+        if !attributes.enabled || !key.operations.iter().any(|operation| operation == "sign") {
+            let found = if attributes.enabled { key.operations.join(", ") } else { "nothing: it is disabled".to_owned() };
             return Err(KmsError::Purpose { found });
         }
         // The vault lets a key change under its name; the version keeps to the one whose public half is known here.

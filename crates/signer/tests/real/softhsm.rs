@@ -15,6 +15,7 @@ use skybru_signer::{Signer, sign_token};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
+#[expect(clippy::print_stderr, reason = "a skipped test must be heard")]
 /// Whether the parts are here. In continuous integration they must be.
 fn present() -> bool {
     let tools = ["softhsm2-util", "pkcs11-tool"].iter().all(|tool| Command::new(tool).arg("--help").output().is_ok());
