@@ -8,12 +8,16 @@
 //! for what the doctor finds ([`catalogue`]). A rule that rests on one public source, or on none, says so where it is implemented.
 
 pub mod aws;
+pub mod azure;
 pub mod catalogue;
 mod documents;
+pub mod entra;
 mod explain;
 mod finding;
 pub mod lint;
+mod organisations;
 
 pub use documents::{DocumentProblem, Documents};
 pub use explain::{Explanation, Speaker, explain_error};
 pub use finding::{Finding, Severity, Who, difference};
+pub use organisations::Organisations;

@@ -13,6 +13,7 @@ use skybru_core::OrgNumber;
 use super::AwsError;
 use super::policy::{Condition, Document, Effect, Principals, Quantifier, Statement, glob_matches};
 use super::role::Role;
+pub use crate::organisations::Organisations;
 
 const ASSUME: &str = "sts:AssumeRoleWithWebIdentity";
 const PREFIX: &str = "0192:";
@@ -38,34 +39,6 @@ pub struct ValuePattern {
     pub wildcards: bool,
     /// Whether case is ignored.
     pub ignores_case: bool,
-}
-
-/// The organisations that could satisfy one statement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Organisations {
-    /// These and no others; none when no subject of Skyporten's form fits.
-    Only(BTreeSet<OrgNumber>),
-    /// Any, or more than anybody would list.
-    Any,
-}
-
-impl Organisations {
-    /// Whether two different organisations could satisfy the statement.
-    pub fn are_several(&self) -> bool {
-        match self {
-            Self::Only(numbers) => numbers.len() > 1,
-            Self::Any => true,
-        }
-    }
-
-    /// Whether this one could.
-    pub fn include(&self, organisation: OrgNumber) -> bool {
-        match self {
-            Self::Only(numbers) => numbers.contains(&organisation),
-            Self::Any => true,
-        }
-    }
 }
 
 /// What one statement of a trust policy could let in.

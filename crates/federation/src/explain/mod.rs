@@ -96,7 +96,8 @@ impl ErrorText {
 }
 
 /// How each speaker recognises its own texts.
-const SPEAKERS: [fn(&ErrorText) -> Option<Explanation>; 2] = [issuer::explain, crate::aws::explain_text];
+const SPEAKERS: [fn(&ErrorText) -> Option<Explanation>; 3] =
+    [issuer::explain, crate::aws::explain_text, crate::entra::explain_text];
 
 /// What a text says, for each speaker that could have said it; empty when nobody's text is known.
 ///
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn fragments_are_written_as_they_are_looked_for() {
-        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS) {
+        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS).chain(crate::entra::TEXTS) {
             for fragment in line.fragments {
                 assert_eq!(ErrorText::new(fragment).0, *fragment, "{}", line.rule);
             }
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_in_the_catalogue() {
-        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS) {
+        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS).chain(crate::entra::TEXTS) {
             for rule in line.mistakes {
                 assert!(crate::catalogue::entry(rule).is_some(), "{rule} of {}", line.rule);
             }

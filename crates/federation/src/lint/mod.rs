@@ -21,6 +21,7 @@ pub use token::{SeenToken, Unreadable};
 
 use crate::aws;
 use crate::catalogue::Cloud;
+use crate::entra;
 use crate::finding::{Finding, Severity, difference};
 
 /// What is at hand. What is absent is not looked at.
@@ -36,24 +37,42 @@ pub struct LintInput<'a> {
     pub now: Option<i64>,
     /// What AWS has been told.
     pub aws: Option<aws::Setup<'a>>,
+    /// What Entra and Azure have been told.
+    pub azure: Option<entra::Setup<'a>>,
 }
 
 /// Everything that is wrong, in the order in which a cloud would meet it: the call, the token, the documents, the cloud's set-up.
 pub fn lint(input: LintInput<'_>) -> Vec<Finding> {
-    let scope: Vec<Cloud> = [(input.aws.is_some(), Cloud::Aws)].into_iter().filter(|(asked, _)| *asked).map(|(_, c)| c).collect();
+    let scope: Vec<Cloud> = [(input.aws.is_some(), Cloud::Aws), (input.azure.is_some(), Cloud::Azure)]
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, c)| c)
+        .collect();
     let mut findings = Vec::new();
     if let Some(setup) = &input.aws {
         aws::lint_call(setup, &mut findings);
+    }
+    if let Some(setup) = &input.azure {
+        entra::lint_call(setup, &mut findings);
     }
     let before = findings.len();
     let seen = input.token_text.and_then(|text| lint_token(text, input.now, &scope, &mut findings));
     if let Some(text) = input.token_text.filter(|_| input.aws.is_some()) {
         aws::lint_unexplained(text, before, &mut findings);
     }
+    if let Some(text) = input.token_text.filter(|_| input.azure.is_some()) {
+        entra::lint_unexplained(text, before, &mut findings);
+    }
     let presented = input.token_text.and_then(|text| aws::PresentedToken::parse(&bare_token(text)).ok());
     lint_documents(input.discovery, input.keys, seen.as_ref(), &scope, &mut findings);
     if let Some(setup) = &input.aws {
         aws::lint_setup(setup, presented.as_ref(), &mut findings);
+    }
+    if let Some(setup) = &input.azure {
+        let presented =
+            input.token_text.and_then(|text| entra::PresentedAssertion::parse(&bare_token(text), entra::Wording::Current).ok());
+        entra::lint_documents(input.discovery, input.keys, presented.as_ref(), &mut findings);
+        entra::lint_setup(setup, presented.as_ref(), input.now, &mut findings);
     }
     findings
 }

@@ -1,4 +1,4 @@
-//! AWS's rules, one test for each, with AWS's own texts. The rule's id begins the name of its test.
+//! The clouds' rules, one test for each, with the clouds' own texts. The rule's id begins the name of its test.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
@@ -6,6 +6,7 @@ mod audience;
 mod case;
 mod clock;
 mod common_lint;
+mod entra;
 mod error_text;
 mod guide;
 mod iam;
