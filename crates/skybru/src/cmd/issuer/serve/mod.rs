@@ -1,0 +1,136 @@
+//! `skybru issuer serve`: issuers and the self-service API, until stopped.
+
+mod bootstrap;
+mod configured;
+mod signing;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use serde_json::json;
+use skybru_issuer::http::{Limits, issuer_routes, selfservice_routes, serve};
+use skybru_issuer::private::Lifetimes;
+use skybru_issuer::selfservice::SelfService;
+use skybru_issuer::{Issuer, Profile};
+use skybru_store::LiveRegistry;
+use skybru_store::sqlite::SqliteStore;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use self::configured::lifetimes;
+
+use self::configured::{certificate, issuer_settings};
+use super::super::{Call, Outcome};
+use super::certificate::Certificate;
+use crate::cmd;
+use crate::settings::ServerOptions;
+
+/// How often keys and certificate are looked at.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Arguments of `issuer serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {}
+
+/// Everything that runs.
+struct Server {
+    options: ServerOptions,
+    data: std::path::PathBuf,
+    lifetimes: Lifetimes,
+    issuers: Vec<Arc<Issuer>>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
+    let settings = call.settings()?;
+    let options = settings.server()?.clone();
+    let data = settings.beside(&options.data);
+    std::fs::create_dir_all(&data).with_context(|| format!("setting server.data: cannot make the folder {}", data.display()))?;
+    let stopped = cmd::up::stop_signal()?;
+
+    let database = data.join("skybru.db");
+    let store = SqliteStore::open(&database, Arc::clone(&call.system.ctx.clock));
+    let store = Arc::new(store.with_context(|| format!("cannot open {}", database.display()))?);
+    let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
+
+    let certificate = certificate(&settings, &options)?;
+    let lifetimes = lifetimes(&options);
+    let mut server = Server { options, data, lifetimes, issuers: Vec::new(), certificate };
+    let ring = server.keys(call.system.ctx.clock.now(), &[])?;
+    let mut listeners = Vec::new();
+    for (name, issuer) in &settings.options.issuers {
+        let issuer_settings = issuer_settings(name, issuer)?;
+        let key = format!("issuers.{name}.listen");
+        listeners.push((server.listen(&key, &issuer.listen).await?, issuer_settings.url.to_string()));
+        let issuer = Issuer::new(issuer_settings, ring.clone(), registry.clone(), store.clone(), call.system.ctx.clone());
+        server.issuers.push(Arc::new(issuer));
+    }
+    // Tokens for the API come from the issuer that is meant for APIs.
+    let of_apis = server.issuers.iter().find(|issuer| issuer.profile() == Profile::Maskinporten).or(server.issuers.first());
+    let of_apis = of_apis.context("setting issuers: none is there; add [issuers.NAME] with url, profile and listen")?.clone();
+    let service = Arc::new(SelfService::new(of_apis.clone()));
+    let api = server.listen("server.api-listen", &server.options.api_listen.clone()).await?;
+    let api_url = server.options.api_url.clone().unwrap_or_else(|| {
+        let scheme = if server.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://localhost:{}/api/v1", api.local_addr().map_or(0, |address| address.port()))
+    });
+    server.bootstrap(&service, &registry, &of_apis, &api_url).await.context("cannot set the operator up")?;
+
+    let stop = CancellationToken::new();
+    let tls = server.certificate.as_ref().map(Certificate::config);
+    let mut running = Vec::new();
+    let mut shown = Vec::new();
+    for (issuer, (listener, url)) in server.issuers.iter().zip(listeners) {
+        shown.push(json!({"url": url, "profile": issuer.profile().name(), "listen": listener.local_addr()?}));
+        let serving = serve(listener, tls.clone(), issuer_routes(issuer.clone()), Limits::default(), stop.clone());
+        running.push(tokio::spawn(serving));
+    }
+    running.push(tokio::spawn(serve(api, tls, selfservice_routes(service), Limits::default(), stop.clone())));
+    announce(call, &shown, &api_url, &server.data.join("operator.toml"))?;
+
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            () = tokio::time::sleep(TICK) => server.tick(call.system.ctx.clock.now()),
+        }
+    }
+    call.printer.say("stopping: running requests may finish");
+    stop.cancel();
+    for one in running {
+        let _ = one.await;
+    }
+    Ok(Outcome::Done)
+}
+
+fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, operator: &Path) -> Result<()> {
+    if call.printer.json {
+        call.printer.object(&json!({"issuers": issuers, "selfservice": api, "operator_config": operator}))?;
+        return Ok(());
+    }
+    for issuer in issuers {
+        call.printer.say(&format!("{} ({}) on {}", issuer["url"], issuer["profile"], issuer["listen"]).replace('"', ""));
+    }
+    call.printer.say(&format!("self-service API at {api}; as its operator: skybru --config {} registry …", operator.display()));
+    Ok(())
+}
+
+impl Server {
+    /// Without TLS only this machine may come in: a proxy stands before it then.
+    async fn listen(&self, setting: &str, address: &str) -> Result<TcpListener> {
+        let wanted: SocketAddr = address
+            .parse()
+            .with_context(|| format!("setting {setting}: expected an address such as 127.0.0.1:7401, found {address:?}"))?;
+        if self.certificate.is_none() && !wanted.ip().is_loopback() {
+            bail!(
+                "setting {setting}: {wanted} is open to others, and there is no TLS: set server.tls-cert and server.tls-key, or listen on \
+                 127.0.0.1 behind a proxy"
+            );
+        }
+        TcpListener::bind(wanted).await.with_context(|| format!("setting {setting}: cannot listen on {wanted}"))
+    }
+}
