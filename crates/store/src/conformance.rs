@@ -93,7 +93,7 @@ fn key(kid: &str) -> ClientKey {
 /// # Panics
 /// When the backend does not conform.
 pub async fn registry(store: Arc<dyn RegistryStore>) {
-    let load = || async { store.load().await.expect("load") };
+    let load = || async { store.load().await.expect("load").registry };
     assert_eq!(load().await.organisations().count(), 0, "the suite starts with an empty store");
 
     let fill = [
@@ -207,7 +207,7 @@ async fn records(store: &dyn RegistryStore) {
         Record::DelegationSource(source.clone()),
     ];
     store.commit(&changes.map(Change::PutRecord)).await.expect("commit");
-    let registry = store.load().await.expect("load");
+    let registry = store.load().await.expect("load").registry;
     let records = registry.records();
     assert_eq!(records.delegation(&scope, consumer, supplier).map(|given| given.active), Some(false));
     assert_eq!(records.system_users_of(&client, consumer).collect::<Vec<_>>(), [&user("u1", None), &user("u2", Some("b"))]);
@@ -216,6 +216,56 @@ async fn records(store: &dyn RegistryStore) {
     assert_eq!(records.on_behalf_of_client(&client).count(), 1);
     assert_eq!(records.consent("1c7a"), Some(&consent));
     assert_eq!(records.delegation_sources().collect::<Vec<_>>(), [&source]);
+}
+
+/// Nodes on one store see each other's changes, in order, and writers that lag do not decide on what is old.
+///
+/// # Panics
+/// When the backend does not conform.
+pub async fn several_nodes(store: Arc<dyn RegistryStore>) {
+    let node = || async { LiveRegistry::load(store.clone()).await.expect("load") };
+    let (one, two) = (node().await, node().await);
+    let put = |number: &'static str, prefix: &'static str| {
+        move |registry: &crate::Registry| match registry.prefix_owner(&prefix.parse().expect("a fixture")) {
+            Some(owner) if owner != org(number) => Err(owner),
+            _ => Ok((vec![Change::PutOrganisation(organisation(number, &[prefix]))], ())),
+        }
+    };
+    one.change(put("314330897", "fjord")).await.expect("the first");
+    assert!(two.read(|registry| registry.organisation(org("314330897")).is_none()), "nobody has told the other node");
+    let refused = two.change(put("310702641", "fjord")).await;
+    assert!(matches!(refused, Err(crate::ChangeError::Refused(owner)) if owner == org("314330897")), "it decided on what is old");
+
+    two.change(put("310702641", "kyst")).await.expect("another prefix");
+    one.catch_up().await.expect("catching up");
+    assert!(one.read(|registry| registry.organisation(org("310702641")).is_some()));
+    assert_eq!(one.sequence(), two.sequence());
+
+    // Many writers on both at once: every change counts once, and both end alike.
+    let before = one.sequence();
+    let (one, two) = (Arc::new(one), Arc::new(two));
+    let writers: Vec<_> = (0..20_u32)
+        .map(|n| {
+            let node = Arc::clone(if n % 2 == 0 { &one } else { &two });
+            tokio::spawn(async move {
+                node.change(|_| Ok::<_, ()>((vec![Change::PutClient(client(&format!("many-{n}")))], ()))).await.expect("change");
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("no panic");
+    }
+    for node in [&one, &two] {
+        node.catch_up().await.expect("catching up");
+        assert_eq!(node.sequence(), before + 20);
+        assert_eq!(
+            node.read(|registry| registry.clients().filter(|c| c.client.client_id.as_str().starts_with("many-")).count()),
+            20
+        );
+        assert!(node.is_fresh());
+    }
+    let since = store.changes_after(u64::from(u32::MAX)).await.expect("an answer");
+    assert!(since.is_none(), "a node that is ahead of a store put back from a copy must read anew");
 }
 
 /// An assertion is recorded once, whoever asks at the same time.

@@ -4,24 +4,30 @@
 //! and writes every [`Change`] through to a [`RegistryStore`] before anybody sees it. The one thing that every token writes is its
 //! assertion's fingerprint, in an [`AssertionLog`].
 //!
-//! Each backend passes the same [`conformance`] suite. Today: [`sqlite`] (one node) and [`memory`] (tests).
+//! Each backend passes the same [`conformance`] suite: [`sqlite`] (one node), [`postgres`] (several nodes) and [`memory`] (tests).
 
 pub mod conformance;
 mod live;
+pub mod lock;
 pub mod memory;
+pub mod postgres;
 pub mod records;
 pub mod registry;
+mod rows;
 pub mod sqlite;
+
+use std::error::Error;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use skybru_protocol::assertion::Fingerprint;
 
-pub use live::{ChangeError, LiveRegistry};
+pub use live::{ChangeError, LiveRegistry, STALE_AFTER, Since, Snapshot, Turn};
 pub use records::Record;
 pub use registry::{Change, Registry};
 
 /// Why a store cannot answer. Whoever asks must refuse: nothing is ever allowed because a store is away.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database answered with an error.
     #[error("the database failed at {what}")]
@@ -30,7 +36,7 @@ pub enum StoreError {
         what: &'static str,
         /// The driver's error.
         #[source]
-        source: rusqlite::Error,
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// A row breaks an invariant: somebody else wrote to the database.
     #[error("table {table}, row {row}: {problem}")]
@@ -50,19 +56,60 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// No answer in time.
+    #[error("no answer in time at {what}")]
+    Late {
+        /// What was attempted.
+        what: &'static str,
+    },
+    /// The connection broke, or time ran out, between asking and hearing: it may have happened.
+    #[error("whether it happened is not known: {what}")]
+    InDoubt {
+        /// What was attempted.
+        what: &'static str,
+        /// Why no answer came.
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// Somebody else changed the registry in between.
+    #[error("the registry was changed by somebody else in between")]
+    Overtaken,
     /// The store is being closed.
     #[error("the store has been closed")]
     Closed,
 }
 
-/// Keeps the registry.
+impl StoreError {
+    /// What the driver said when `what` was attempted.
+    pub(crate) fn database(what: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Database { what, source: Arc::new(source) }
+    }
+
+    /// The same failure, of something that may have happened all the same.
+    pub(crate) fn in_doubt(self, what: &'static str) -> Self {
+        Self::InDoubt { what, source: Arc::new(self) }
+    }
+}
+
+/// Keeps the registry, and numbers its changes.
 #[async_trait]
 pub trait RegistryStore: Send + Sync {
     /// Everything, read at start.
-    async fn load(&self) -> Result<Registry, StoreError>;
+    async fn load(&self) -> Result<Snapshot, StoreError>;
 
-    /// Makes all of `changes` last, or none of them.
-    async fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+    /// Waits until nobody else on any node is writing.
+    async fn turn(&self) -> Result<Box<dyn Turn>, StoreError>;
+
+    /// What happened after change number `sequence`; `None` when that cannot be told any more, and [`load`](Self::load) is needed.
+    async fn changes_after(&self, sequence: u64) -> Result<Option<Since>, StoreError>;
+
+    /// Returns when somebody may have changed something: at once if a store tells, after a moment if it does not.
+    async fn changed(&self);
+
+    /// Makes all of `changes` last, or none of them, whatever was there before.
+    async fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.turn().await?.commit(changes).await.map(|_| ())
+    }
 }
 
 /// Remembers which assertions have become tokens.

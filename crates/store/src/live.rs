@@ -1,18 +1,59 @@
-//! The registry in memory, written through to its store.
+//! The registry in memory, written through to its store, and kept as new as the store's.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::registry::RegistryError;
 use crate::{Change, Registry, RegistryStore, StoreError};
 
+/// A registry that has not been compared with its store for so long is no longer to be relied on.
+pub const STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// Everything, as of one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The registry.
+    pub registry: Registry,
+    /// The number of the last change in it.
+    pub sequence: u64,
+}
+
+/// What happened since a moment.
+#[derive(Debug)]
+pub struct Since {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// The number of the last one.
+    pub sequence: u64,
+}
+
+/// The right to write. Of all writers on all nodes one holds it at a time; dropping it changes nothing.
+#[async_trait]
+pub trait Turn: Send {
+    /// The number of the last change when the turn began. Nobody else adds one before it ends.
+    fn sequence(&self) -> u64;
+
+    /// Makes all of `changes` last, or none of them. Returns the number of the last one.
+    async fn commit(self: Box<Self>, changes: &[Change]) -> Result<u64, StoreError>;
+}
+
+struct Live {
+    registry: Registry,
+    sequence: u64,
+}
+
 /// The registry that token requests read. Readers never wait for the database.
 pub struct LiveRegistry {
     store: Arc<dyn RegistryStore>,
-    live: RwLock<Registry>,
-    /// Held from decision to commit, so that two writers cannot both find a name free.
+    live: RwLock<Live>,
+    /// Held by whoever changes `live`, from looking at the store to having applied what was found.
     writer: Mutex<()>,
+    /// When it was last known to be as new as the store.
+    compared: RwLock<Instant>,
 }
 
 /// Why a change was not made.
@@ -24,7 +65,7 @@ pub enum ChangeError<E> {
     /// It does not fit the registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The store failed; nothing was changed.
+    /// The store failed; nothing was changed, unless the error says that this is not known.
     #[error("the change could not be stored")]
     Store(#[from] StoreError),
 }
@@ -32,26 +73,85 @@ pub enum ChangeError<E> {
 impl LiveRegistry {
     /// Reads everything from `store`.
     pub async fn load(store: Arc<dyn RegistryStore>) -> Result<Self, StoreError> {
-        let live = RwLock::new(store.load().await?);
-        Ok(Self { store, live, writer: Mutex::new(()) })
+        let compared = RwLock::new(Instant::now());
+        let Snapshot { registry, sequence } = store.load().await?;
+        Ok(Self { store, live: RwLock::new(Live { registry, sequence }), writer: Mutex::new(()), compared })
     }
 
     /// Looks something up. `look` runs under a read lock: it must be quick, and cannot wait.
     pub fn read<T>(&self, look: impl FnOnce(&Registry) -> T) -> T {
-        look(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.live.read().unwrap_or_else(PoisonError::into_inner).registry)
+    }
+
+    /// The number of the last change that is visible here.
+    pub fn sequence(&self) -> u64 {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).sequence
+    }
+
+    /// Whether the registry was compared with its store a short while ago. Only somebody who [follows](Self::follow) it can say so.
+    pub fn is_fresh(&self) -> bool {
+        self.compared.read().unwrap_or_else(PoisonError::into_inner).elapsed() < STALE_AFTER
     }
 
     /// Decides on changes by looking at the registry, stores them, and only then lets others see them.
     ///
-    /// `decide` returns the changes and what the caller wants to know about them. Writers take turns; readers go on.
+    /// `decide` sees every change that any node has made: the store gives writers turns, and what this node has missed is applied
+    /// first. It returns the changes and what the caller wants to know about them. Readers go on.
     pub async fn change<T, E>(&self, decide: impl FnOnce(&Registry) -> Result<(Vec<Change>, T), E>) -> Result<T, ChangeError<E>> {
-        let _turn = self.writer.lock().await;
+        let _turn_here = self.writer.lock().await;
+        let turn = self.store.turn().await?;
+        if turn.sequence() != self.sequence() {
+            self.catch_up_in_turn().await?;
+        }
         let (changes, answer) = self.read(decide).map_err(ChangeError::Refused)?;
-        self.store.commit(&changes).await?;
+        if changes.is_empty() {
+            return Ok(answer);
+        }
+        let sequence = turn.commit(&changes).await?;
+        self.apply(changes, sequence)?;
+        Ok(answer)
+    }
+
+    fn apply(&self, changes: Vec<Change>, sequence: u64) -> Result<(), RegistryError> {
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
-            live.apply(change)?;
+            live.registry.apply(change)?;
         }
-        Ok(answer)
+        live.sequence = sequence;
+        Ok(())
+    }
+
+    /// Applies what other nodes have changed; reads everything anew when that cannot be told.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let _turn_here = self.writer.lock().await;
+        self.catch_up_in_turn().await
+    }
+
+    async fn catch_up_in_turn(&self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        let since = self.store.changes_after(self.sequence()).await?;
+        let applied = match since {
+            Some(Since { changes, sequence }) => {
+                changes.is_empty() && sequence == self.sequence() || self.apply(changes, sequence).is_ok()
+            }
+            None => false,
+        };
+        if !applied {
+            tracing::warn!(sequence = self.sequence(), "the registry is read anew");
+            let Snapshot { registry, sequence } = self.store.load().await?;
+            *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live { registry, sequence };
+        }
+        *self.compared.write().unwrap_or_else(PoisonError::into_inner) = asked;
+        Ok(())
+    }
+
+    /// Keeps up with other nodes, for ever: when the store says that something has changed, and now and then in case it did not.
+    pub async fn follow(&self) {
+        loop {
+            if let Err(error) = self.catch_up().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the registry cannot be compared with its store");
+            }
+            self.store.changed().await;
+        }
     }
 }

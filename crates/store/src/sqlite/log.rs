@@ -96,17 +96,12 @@ fn change(transaction: &Transaction<'_>, request: &Request) -> Result<bool, rusq
 }
 
 fn answer(group: &mut Vec<Request>, written: Result<Vec<bool>, rusqlite::Error>) {
-    // The driver's error cannot be cloned: the first caller gets it, the others learn that their group failed.
-    let mut failure = None;
-    let changed = written.unwrap_or_else(|source| {
-        failure = Some(StoreError::Database { what: "recording used assertions", source });
-        Vec::new()
-    });
+    let written = written.map_err(|source| StoreError::database("recording used assertions", source));
     for (place, request) in group.drain(..).enumerate() {
         let (Request::Record { answer, .. } | Request::Forget { answer, .. }) = request;
-        let result = match changed.get(place) {
-            Some(changed) => Ok(*changed),
-            None => Err(failure.take().unwrap_or(StoreError::Closed)),
+        let result = match &written {
+            Ok(changed) => changed.get(place).copied().ok_or(StoreError::Closed),
+            Err(error) => Err(error.clone()),
         };
         // Nobody may be listening any more: the caller's connection was closed.
         let _ = answer.send(result);

@@ -15,12 +15,20 @@ use rusqlite::Connection;
 use skybru_core::Clock;
 use skybru_protocol::assertion::Fingerprint;
 
-use crate::{AssertionLog, Change, Registry, RegistryStore, StoreError};
+use crate::lock::{LocalLocks, Lock, Locks};
+use crate::{AssertionLog, Change, RegistryStore, Since, Snapshot, StoreError, Turn};
+
+pub use migrate::MIGRATIONS;
+
+/// Nobody else writes to the file: looking at it seldom is enough.
+const POLL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Registry and assertion log in one SQLite file.
 pub struct SqliteStore {
     registry: Arc<Mutex<Connection>>,
     log: log::Log,
+    locks: LocalLocks,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SqliteStore {
@@ -31,28 +39,72 @@ impl SqliteStore {
         let mut registry = connect(path, "FULL")?;
         migrate::run(&mut registry)?;
         let log = log::Log::start(connect(path, "NORMAL")?, clock)?;
-        Ok(Self { registry: Arc::new(Mutex::new(registry)), log })
+        Ok(Self { registry: Arc::new(Mutex::new(registry)), log, locks: LocalLocks::default(), writing: Arc::default() })
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let connection = Arc::clone(&self.registry);
-        let run = move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
-        tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?
+        blocking(&self.registry, work).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    connection: &Arc<Mutex<Connection>>,
+    work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let connection = Arc::clone(connection);
+    let run = move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
+    tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?
+}
+
+/// Writers of this process take turns here. If another process wrote in between, the commit finds out.
+struct SqliteTurn {
+    registry: Arc<Mutex<Connection>>,
+    sequence: i64,
+    _alone: tokio::sync::OwnedMutexGuard<()>,
+}
+
+#[async_trait]
+impl Turn for SqliteTurn {
+    fn sequence(&self) -> u64 {
+        self.sequence.unsigned_abs()
+    }
+
+    async fn commit(self: Box<Self>, changes: &[Change]) -> Result<u64, StoreError> {
+        let (changes, sequence) = (changes.to_vec(), self.sequence);
+        let write = move |connection: &mut Connection| registry::commit(connection, sequence, &changes);
+        blocking(&self.registry, write).await.map(i64::unsigned_abs)
     }
 }
 
 #[async_trait]
 impl RegistryStore for SqliteStore {
-    async fn load(&self) -> Result<Registry, StoreError> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
         self.blocking(registry::load).await
     }
 
-    async fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let changes = changes.to_vec();
-        self.blocking(move |connection| registry::commit(connection, &changes)).await
+    async fn turn(&self) -> Result<Box<dyn Turn>, StoreError> {
+        let alone = Arc::clone(&self.writing).lock_owned().await;
+        let sequence = self.blocking(|connection| registry::head(connection)).await?;
+        Ok(Box::new(SqliteTurn { registry: Arc::clone(&self.registry), sequence, _alone: alone }))
+    }
+
+    async fn changes_after(&self, sequence: u64) -> Result<Option<Since>, StoreError> {
+        let head = self.blocking(|connection| registry::head(connection)).await?.unsigned_abs();
+        Ok((head == sequence).then(|| Since { changes: Vec::new(), sequence }))
+    }
+
+    async fn changed(&self) {
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[async_trait]
+impl Locks for SqliteStore {
+    async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
+        self.locks.try_lock(name).await
     }
 }
 
@@ -68,7 +120,7 @@ impl AssertionLog for SqliteStore {
 }
 
 fn connect(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
-    let open = |source| StoreError::Database { what: "opening the file", source };
+    let open = |source| StoreError::database("opening the file", source);
     let connection = Connection::open(path).map_err(open)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
     connection.pragma_update(None, "synchronous", synchronous).map_err(open)?;
