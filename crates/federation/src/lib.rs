@@ -14,6 +14,7 @@ mod documents;
 pub mod entra;
 mod explain;
 mod finding;
+pub mod google;
 pub mod lint;
 mod organisations;
 

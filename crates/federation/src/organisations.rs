@@ -31,4 +31,29 @@ impl Organisations {
             Self::Any => true,
         }
     }
+
+    /// Those in both.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Any, rest) | (rest, Self::Any) => rest,
+            (Self::Only(one), Self::Only(other)) => Self::Only(one.intersection(&other).copied().collect()),
+        }
+    }
+
+    /// Those in either.
+    #[must_use]
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Only(mut one), Self::Only(other)) => {
+                one.extend(other);
+                Self::Only(one)
+            }
+            _ => Self::Any,
+        }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self::Only(BTreeSet::new())
+    }
 }

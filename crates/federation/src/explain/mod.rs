@@ -63,9 +63,9 @@ pub(crate) const fn known(
 pub(crate) struct ErrorText(String);
 
 impl ErrorText {
-    /// Lower case, single blanks, straight apostrophes.
+    /// Lower case, single blanks, straight apostrophes, quotation marks as they are outside JSON.
     pub(crate) fn new(text: &str) -> Self {
-        let text = text.replace("\\r\\n", " ").replace('’', "'").to_lowercase();
+        let text = text.replace("\\r\\n", " ").replace("\\\"", "\"").replace('’', "'").to_lowercase();
         Self(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
@@ -96,8 +96,8 @@ impl ErrorText {
 }
 
 /// How each speaker recognises its own texts.
-const SPEAKERS: [fn(&ErrorText) -> Option<Explanation>; 3] =
-    [issuer::explain, crate::aws::explain_text, crate::entra::explain_text];
+const SPEAKERS: [fn(&ErrorText) -> Option<Explanation>; 4] =
+    [issuer::explain, crate::aws::explain_text, crate::google::explain_text, crate::entra::explain_text];
 
 /// What a text says, for each speaker that could have said it; empty when nobody's text is known.
 ///
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn fragments_are_written_as_they_are_looked_for() {
-        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS).chain(crate::entra::TEXTS) {
+        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS).chain(crate::google::TEXTS).chain(crate::entra::TEXTS) {
             for fragment in line.fragments {
                 assert_eq!(ErrorText::new(fragment).0, *fragment, "{}", line.rule);
             }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_in_the_catalogue() {
-        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS).chain(crate::entra::TEXTS) {
+        for line in issuer::TEXTS.iter().chain(crate::aws::TEXTS).chain(crate::google::TEXTS).chain(crate::entra::TEXTS) {
             for rule in line.mistakes {
                 assert!(crate::catalogue::entry(rule).is_some(), "{rule} of {}", line.rule);
             }

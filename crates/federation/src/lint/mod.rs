@@ -19,10 +19,9 @@ pub use effect::{Effect, Verdict};
 pub use environment::other_environment;
 pub use token::{SeenToken, Unreadable};
 
-use crate::aws;
 use crate::catalogue::Cloud;
-use crate::entra;
 use crate::finding::{Finding, Severity, difference};
+use crate::{aws, entra, google};
 
 /// What is at hand. What is absent is not looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,20 +36,23 @@ pub struct LintInput<'a> {
     pub now: Option<i64>,
     /// What AWS has been told.
     pub aws: Option<aws::Setup<'a>>,
+    /// What Google has been told.
+    pub google: Option<google::Setup<'a>>,
     /// What Entra and Azure have been told.
     pub azure: Option<entra::Setup<'a>>,
 }
 
 /// Everything that is wrong, in the order in which a cloud would meet it: the call, the token, the documents, the cloud's set-up.
 pub fn lint(input: LintInput<'_>) -> Vec<Finding> {
-    let scope: Vec<Cloud> = [(input.aws.is_some(), Cloud::Aws), (input.azure.is_some(), Cloud::Azure)]
-        .into_iter()
-        .filter(|(asked, _)| *asked)
-        .map(|(_, c)| c)
-        .collect();
+    let asked =
+        [(input.aws.is_some(), Cloud::Aws), (input.google.is_some(), Cloud::Google), (input.azure.is_some(), Cloud::Azure)];
+    let scope: Vec<Cloud> = asked.into_iter().filter(|(asked, _)| *asked).map(|(_, c)| c).collect();
     let mut findings = Vec::new();
     if let Some(setup) = &input.aws {
         aws::lint_call(setup, &mut findings);
+    }
+    if let Some(setup) = &input.google {
+        google::lint_call(setup, input.token_text, &mut findings);
     }
     if let Some(setup) = &input.azure {
         entra::lint_call(setup, &mut findings);
@@ -67,6 +69,9 @@ pub fn lint(input: LintInput<'_>) -> Vec<Finding> {
     lint_documents(input.discovery, input.keys, seen.as_ref(), &scope, &mut findings);
     if let Some(setup) = &input.aws {
         aws::lint_setup(setup, presented.as_ref(), &mut findings);
+    }
+    if let Some(setup) = &input.google {
+        google::lint_setup(setup, input.token_text, (input.discovery, input.keys), input.now, &mut findings);
     }
     if let Some(setup) = &input.azure {
         let presented =

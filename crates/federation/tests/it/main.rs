@@ -8,6 +8,7 @@ mod clock;
 mod common_lint;
 mod entra;
 mod error_text;
+mod google;
 mod guide;
 mod iam;
 mod keys;
