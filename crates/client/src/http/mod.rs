@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 pub use error::HttpError;
 pub(crate) use error::hint_of;
 pub use retry::RetryPolicy;
-pub(crate) use retry::{date, fraction, retry_after};
+pub(crate) use retry::{date, fraction, http_date, retry_after};
 pub use tls::CaError;
 
 /// The longest answer that is read when it is not a file: 1 MiB.

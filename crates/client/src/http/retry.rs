@@ -66,7 +66,8 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(header::DATE)?.to_str().ok()?)
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
+/// A time as HTTP writes it.
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
 }
 

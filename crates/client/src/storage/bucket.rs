@@ -1,24 +1,34 @@
-//! One bucket.
+//! One bucket, container or share.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectMeta, RetryConfig};
+use reqwest::Url;
 use skybru_core::Ctx;
 use tokio_util::io::StreamReader;
 
+use super::azure_blob::{AzureBlob, VERSION};
+use super::azure_files::AzureFiles;
+use super::cloud::Cloud;
 use super::error::Operation;
+use super::google::Google;
 use super::location::check_key;
-use super::service::{Connector, Provider};
+use super::rest::{Rest, below};
+use super::s3::S3;
+use super::service::{BearerProvider, BearerSource, Connector, GoogleProvider, RoleProvider};
+use super::store::Store;
 use super::{Entry, ObjectInfo, Progress, StorageError, Transferred};
 use crate::aws::AwsCredentialSource;
-use crate::http::{self, Http};
+use crate::http::{self as web, Http};
 
 /// S3 copies at most 5 GiB by one request.
 const LARGEST_COPY: u64 = 5 * 1024 * 1024 * 1024;
@@ -32,24 +42,49 @@ pub enum Depth {
     All,
 }
 
-/// A bucket, with the credentials of a role. Cheap to clone.
+/// A container of Azure Blob Storage, or a share of Azure Files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AzurePlace {
+    /// The storage account.
+    pub account: String,
+    /// The container's or share's name.
+    pub name: String,
+    /// Another address than Azure's own for the account's blobs or files: the lab's.
+    pub endpoint: Option<String>,
+}
+
+/// A bucket, with the credentials to use it. Cheap to clone.
 #[derive(Clone)]
 pub struct Bucket {
     pub(super) ctx: Ctx,
-    pub(super) store: Arc<AmazonS3>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) cloud: Cloud,
+    /// As in an address: of Azure with the account in front.
     pub(super) name: Arc<str>,
-    /// Endpoint and role: with the same, S3 can copy by itself.
+    /// Endpoint and identity: with the same, the storage can copy by itself.
     identity: Arc<str>,
 }
 
+fn retries() -> RetryConfig {
+    RetryConfig { max_retries: 4, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() }
+}
+
+fn setup(error: impl std::error::Error + Send + Sync + 'static) -> StorageError {
+    StorageError::Setup(Box::new(error))
+}
+
+fn endpoint_url(endpoint: &str) -> Result<Url, StorageError> {
+    web::checked(endpoint.trim_end_matches('/')).map_err(setup)
+}
+
 impl Bucket {
-    /// The bucket `name`, in the region and at the endpoint of the credentials' target. Asks nothing yet.
+    /// The S3 bucket `name`, in the region and at the endpoint of the credentials' target. Asks nothing yet.
     pub fn open(ctx: Ctx, http: &Http, credentials: Arc<AwsCredentialSource>, name: &str) -> Result<Self, StorageError> {
         let endpoint = credentials.target().endpoint.clone();
         Self::open_at(ctx, http, credentials, name, endpoint.as_deref())
     }
 
-    /// The bucket `name` at another S3 endpoint than that of the credentials' target; `None` is AWS's own.
+    /// The S3 bucket `name` at another endpoint than that of the credentials' target; `None` is AWS's own.
     pub fn open_at(
         ctx: Ctx,
         http: &Http,
@@ -61,12 +96,12 @@ impl Bucket {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_region(target.region.as_str())
-            .with_http_connector(Connector(http.for_transfer()))
+            .with_http_connector(Connector { client: http.for_transfer(), cloud: Cloud::S3 })
             // One DELETE per object: a bulk answer is 200 even when each of its deletions is refused.
             .with_disable_bulk_delete(true)
-            .with_retry(RetryConfig { max_retries: 4, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() });
+            .with_retry(retries());
         if let Some(endpoint) = endpoint {
-            let url = http::checked(endpoint).map_err(|error| StorageError::Setup(Box::new(error)))?;
+            let url = endpoint_url(endpoint)?;
             // Path style: a bucket's name in front of localhost is no host. Plain http was just found to be this machine.
             builder = builder
                 .with_allow_http(url.scheme() == "http")
@@ -74,75 +109,140 @@ impl Bucket {
                 .with_virtual_hosted_style_request(false);
         }
         let identity = format!("{} {} {}", endpoint.unwrap_or_default(), target.region, target.role);
-        let store = builder
-            .with_credentials(Arc::new(Provider(credentials)))
-            .build()
-            .map_err(|error| StorageError::Setup(Box::new(error)))?;
-        Ok(Self { ctx, store: Arc::new(store), name: name.into(), identity: identity.into() })
+        let store = builder.with_credentials(Arc::new(RoleProvider(credentials))).build().map_err(setup)?;
+        let rest = Rest { ctx: ctx.clone(), client: http.for_transfer(), bearer: None, headers: HeaderMap::new(), name: "S3" };
+        Ok(Self::over(ctx, Cloud::S3, S3 { store, rest }, name, &identity))
     }
 
-    /// The bucket's name.
+    /// The bucket `name` of Google Cloud Storage. `identity` tells whose tokens `bearer` gives; `endpoint` is another address than
+    /// Google's own. Asks nothing yet.
+    pub fn open_google(
+        ctx: Ctx,
+        http: &Http,
+        bearer: Arc<dyn BearerSource>,
+        identity: &str,
+        name: &str,
+        endpoint: Option<&str>,
+    ) -> Result<Self, StorageError> {
+        let url = endpoint_url(endpoint.unwrap_or("https://storage.googleapis.com"))?;
+        let store = GoogleCloudStorageBuilder::new()
+            .with_bucket_name(name)
+            .with_base_url(url.as_str().trim_end_matches('/'))
+            .with_http_connector(Connector { client: http.for_transfer(), cloud: Cloud::Google })
+            .with_retry(retries())
+            .with_credentials(Arc::new(GoogleProvider(bearer.clone())))
+            .build()
+            .map_err(setup)?;
+        let base = below(&url, [name]);
+        let rest =
+            Rest { ctx: ctx.clone(), client: http.for_transfer(), bearer: Some(bearer), headers: HeaderMap::new(), name: "GCS" };
+        Ok(Self::over(ctx, Cloud::Google, Google { store, rest, base }, name, &format!("{url} {identity}")))
+    }
+
+    /// A container of Azure Blob Storage, which is one of Azure Data Lake Storage too. Asks nothing yet.
+    pub fn open_azure_blob(
+        ctx: Ctx,
+        http: &Http,
+        bearer: Arc<dyn BearerSource>,
+        identity: &str,
+        place: &AzurePlace,
+    ) -> Result<Self, StorageError> {
+        let url = endpoint_url(&place.endpoint("blob"))?;
+        let store = MicrosoftAzureBuilder::new()
+            .with_account(&place.account)
+            .with_container_name(&place.name)
+            .with_endpoint(url.as_str().trim_end_matches('/').to_owned())
+            .with_allow_http(url.scheme() == "http")
+            .with_http_connector(Connector { client: http.for_transfer(), cloud: Cloud::AzureBlob })
+            .with_retry(retries())
+            .with_credentials(Arc::new(BearerProvider(bearer.clone())))
+            .build()
+            .map_err(setup)?;
+        let base = below(&url, [place.name.as_str()]);
+        let rest = Rest {
+            ctx: ctx.clone(),
+            client: http.for_transfer(),
+            bearer: Some(bearer),
+            headers: azure_headers(false),
+            name: "Azure",
+        };
+        let name = format!("{}/{}", place.account, place.name);
+        Ok(Self::over(ctx, Cloud::AzureBlob, AzureBlob { store, rest, base }, &name, &format!("{url} {identity}")))
+    }
+
+    /// A share of Azure Files. Asks nothing yet.
+    pub fn open_azure_files(
+        ctx: Ctx,
+        http: &Http,
+        bearer: Arc<dyn BearerSource>,
+        identity: &str,
+        place: &AzurePlace,
+    ) -> Result<Self, StorageError> {
+        let url = endpoint_url(&place.endpoint("file"))?;
+        let base = below(&url, [place.name.as_str()]);
+        let rest = Rest {
+            ctx: ctx.clone(),
+            client: http.for_transfer(),
+            bearer: Some(bearer),
+            headers: azure_headers(true),
+            name: "Azure Files",
+        };
+        let name = format!("{}/{}", place.account, place.name);
+        Ok(Self::over(ctx, Cloud::AzureFiles, AzureFiles { rest, base }, &name, &format!("{url} {identity}")))
+    }
+
+    fn over(ctx: Ctx, cloud: Cloud, store: impl Store + 'static, name: &str, identity: &str) -> Self {
+        Self { ctx, store: Arc::new(store), cloud, name: name.into(), identity: identity.into() }
+    }
+
+    /// The bucket's name; of Azure with the account in front.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// `s3://BUCKET/KEY`, for messages.
-    pub fn address(&self, key: &str) -> String {
-        format!("s3://{}/{key}", self.name)
+    /// Whose storage it is.
+    pub fn cloud(&self) -> Cloud {
+        self.cloud
     }
 
-    /// What begins with `prefix`: any text, no folder is implied. One page of at most 1000 entries is held at a time; within a page
-    /// the entries are sorted.
+    /// `s3://BUCKET/KEY` and the like, for messages.
+    pub fn address(&self, key: &str) -> String {
+        format!("{}://{}/{key}", self.cloud.scheme(), self.name)
+    }
+
+    pub(super) fn failed(&self, operation: Operation, key: &str, error: object_store::Error) -> StorageError {
+        operation.failed(self.cloud, self.address(""), self.address(key), error)
+    }
+
+    /// What begins with `prefix`: any text, no folder is implied. One page is held at a time; within a page the entries are sorted.
     pub fn list(&self, prefix: &str, depth: Depth) -> BoxStream<'static, Result<Entry, StorageError>> {
         let (bucket, prefix) = (self.clone(), prefix.to_owned());
         let pages = stream::try_unfold(Some(None), move |page: Option<Option<String>>| {
             let (bucket, prefix) = (bucket.clone(), prefix.clone());
             async move {
-                let Some(page_token) = page else { return Ok(None) };
-                let (entries, next) = bucket.page(&prefix, depth, page_token).await?;
+                let Some(next) = page else { return Ok(None) };
+                let page = bucket.store.page(&prefix, depth, next).await;
+                let (mut entries, next) = page.map_err(|error| bucket.failed(Operation::List, &prefix, error))?;
+                entries.sort_by(|a, b| a.key().cmp(b.key()));
                 Ok::<_, StorageError>(Some((stream::iter(entries.into_iter().map(Ok)), next.map(Some))))
             }
         });
         pages.try_flatten().boxed()
     }
 
-    async fn page(
-        &self,
-        prefix: &str,
-        depth: Depth,
-        page_token: Option<String>,
-    ) -> Result<(Vec<Entry>, Option<String>), StorageError> {
-        let options = PaginatedListOptions {
-            delimiter: (depth == Depth::Folder).then_some("/".into()),
-            page_token,
-            ..PaginatedListOptions::default()
-        };
-        let prefix_or_none = (!prefix.is_empty()).then_some(prefix);
-        let page = self
-            .store
-            .list_paginated(prefix_or_none, options)
-            .await
-            .map_err(|error| Operation::List.failed(&self.name, self.address(prefix), error))?;
-        let objects = page.result.objects.into_iter().map(|meta| Entry::Object(meta.into()));
-        let folders = page.result.common_prefixes.into_iter().map(|path| Entry::Folder(format!("{path}/")));
-        let mut entries: Vec<Entry> = objects.chain(folders).collect();
-        entries.sort_by(|a, b| a.key().cmp(b.key()));
-        Ok((entries, page.page_token))
-    }
-
     /// What is known of the object.
     pub async fn info(&self, key: &str) -> Result<ObjectInfo, StorageError> {
-        let meta = self.store.head(&path(key)?).await;
-        meta.map(Into::into).map_err(|error| Operation::Read.failed(&self.name, self.address(key), error))
+        let head = self.store.head(&path(key)?).await;
+        head.map(|(info, _)| info).map_err(|error| self.failed(Operation::Read, key, error))
     }
 
-    /// Whether the other is the same bucket, seen by the same role.
+    /// Whether the other is the same bucket, seen by the same identity.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.name == other.name && self.identity == other.identity
+        self.cloud == other.cloud && self.name == other.name && self.identity == other.identity
     }
 
-    /// Copies the object `key` of `size` bytes to `to` in `sink`: within one bucket S3 does it itself, otherwise it goes through this
-    /// machine, since the two ends may need different credentials.
+    /// Copies the object `key` of `size` bytes to `to` in `sink`: within one bucket the storage does it itself, otherwise it goes
+    /// through this machine, since the two ends may need different credentials.
     pub async fn copy_object(
         &self,
         key: &str,
@@ -151,10 +251,10 @@ impl Bucket {
         to: &str,
         progress: &dyn Progress,
     ) -> Result<Transferred, StorageError> {
-        if self.is_same(sink) && size <= LARGEST_COPY {
+        if self.is_same(sink) && (size <= LARGEST_COPY || self.cloud != Cloud::S3) {
             progress.started(Some(size));
             let copied = self.store.copy(&path(key)?, &path(to)?).await;
-            copied.map_err(|error| Operation::Write.failed(&self.name, self.address(to), error))?;
+            copied.map_err(|error| self.failed(Operation::Write, to, error))?;
             progress.advanced(size);
             progress.finished();
             return Ok(Transferred { files: 1, bytes: size });
@@ -167,8 +267,24 @@ impl Bucket {
     /// Deletes the object. S3 does not say whether it was there.
     pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let deleted = self.store.delete(&path(key)?).await;
-        deleted.map_err(|error| Operation::Delete.failed(&self.name, self.address(key), error))
+        deleted.map_err(|error| self.failed(Operation::Delete, key, error))
     }
+}
+
+impl AzurePlace {
+    fn endpoint(&self, kind: &str) -> String {
+        self.endpoint.clone().unwrap_or_else(|| format!("https://{}.{kind}.core.windows.net", self.account))
+    }
+}
+
+/// What goes with every request of our own to Azure.
+fn azure_headers(files: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-ms-version", HeaderValue::from_static(VERSION));
+    if files {
+        headers.insert("x-ms-file-request-intent", HeaderValue::from_static("backup"));
+    }
+    headers
 }
 
 /// The key as the library names it. What it would encode or drop in silence is refused.
@@ -202,7 +318,7 @@ impl From<ObjectMeta> for ObjectInfo {
 
 impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Bucket").field(&self.name).finish()
+        f.debug_tuple("Bucket").field(&self.address("")).finish()
     }
 }
 

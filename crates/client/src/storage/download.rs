@@ -1,27 +1,33 @@
 //! From the bucket to this machine.
 
-use std::path::Path;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use http::HeaderMap;
+use jiff::Timestamp;
 use md5::{Digest as _, Md5};
-use object_store::{GetOptions, GetRange, ObjectStore as _};
-use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use object_store::GetRange;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::bucket::path;
+use super::checksum::{Sum, Summer, hex};
 use super::error::{Operation, local};
 use super::local::Unfinished;
-use super::service::{AnswerHeaders, PATIENCE};
+use super::service::PATIENCE;
+use super::store::Opened;
 use super::{Bucket, ObjectInfo, Progress, StorageError, Transferred};
 
 /// What is fetched by one request of a long object: 16 MiB.
 const PART: u64 = 16 * 1024 * 1024;
 
 const PARTS_AT_ONCE: usize = 4;
+
+/// So much is gathered before it is written: each write is a journey to another thread.
+const WRITE_FROM: usize = 1024 * 1024;
 
 /// An object that is being read. The stream ends with an error when fewer or more bytes come than announced.
 pub struct ObjectStream {
@@ -41,17 +47,12 @@ impl Bucket {
     /// Reads from the byte at `offset` on; with `e_tag`, only if the object is still that one.
     async fn read_from(&self, key: &str, offset: u64, e_tag: Option<String>) -> Result<ObjectStream, StorageError> {
         let range = (offset > 0).then_some(GetRange::Offset(offset));
-        let options = GetOptions { range, if_match: e_tag, ..GetOptions::default() };
-        let failed = {
-            let (bucket, what) = (self.name.clone(), self.address(key));
-            move |error| Operation::Read.failed(&bucket, what.clone(), error)
-        };
-        let result = self.store.get_opts(&path(key)?, options).await.map_err(&failed)?;
-        let headers = result.extensions.get::<AnswerHeaders>().map(|headers| headers.0.clone()).unwrap_or_default();
-        let info = ObjectInfo::from(result.meta.clone());
+        let opened = self.store.get(&path(key)?, range, e_tag).await;
+        let Opened { info, headers, bytes } = opened.map_err(|error| self.failed(Operation::Read, key, error))?;
         let what = self.address(key);
         let expected = info.size.saturating_sub(offset);
-        let stream = result.into_stream().map_err(failed).boxed();
+        let (bucket, owned) = (self.clone(), key.to_owned());
+        let stream = bytes.map_err(move |error| bucket.failed(Operation::Read, &owned, error)).boxed();
         // The bytes still to come, or `None` when all has been said.
         let bytes =
             futures_util::stream::try_unfold((stream, Some(expected), what), move |(mut stream, left, what)| async move {
@@ -99,25 +100,34 @@ impl Bucket {
             std::future::ready(Some(chunk))
         });
         let starts = (0..(size - first_end).div_ceil(PART)).map(move |n| first_end + n * PART);
-        let (store, bucket, what, path) = (self.store.clone(), self.name.clone(), self.address(key), path(key));
+        let (bucket, key) = (self.clone(), key.to_owned());
         let parts = futures_util::stream::iter(starts).map(move |start| {
-            let range = Some(GetRange::Bounded(start..size.min(start + PART)));
-            let options = GetOptions { range, if_match: e_tag.clone(), ..GetOptions::default() };
-            let (store, bucket, what, path) = (store.clone(), bucket.clone(), what.clone(), path.as_ref().ok().cloned());
+            let (bucket, key, e_tag) = (bucket.clone(), key.clone(), e_tag.clone());
             // Spawned, so that it goes on while an earlier part is written; ends with the stream.
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
-                let failed = |error| Operation::Read.failed(&bucket, what.clone(), error);
-                let Some(path) = path else { return Ok(Bytes::new()) };
-                let limit = PATIENCE.saturating_mul(4);
-                let read = async { store.get_opts(&path, options).await?.bytes().await };
-                let Ok(part) = timeout(limit, read).await else {
-                    return Err(StorageError::Stalled { what, seconds: limit.as_secs() });
-                };
-                part.map_err(failed)
+                bucket.part(&key, start..size.min(start + PART), e_tag).await
             }));
             async move { task.await.unwrap_or_else(|join| Err(StorageError::Input(std::io::Error::other(join)))) }
         });
-        first.chain(parts.buffered(PARTS_AT_ONCE)).boxed()
+        let chunks = |part: Vec<Bytes>| futures_util::stream::iter(part.into_iter().map(Ok));
+        first.chain(parts.buffered(PARTS_AT_ONCE).map_ok(chunks).try_flatten()).boxed()
+    }
+
+    /// One part, in the pieces in which it came.
+    async fn part(&self, key: &str, range: std::ops::Range<u64>, e_tag: Option<String>) -> Result<Vec<Bytes>, StorageError> {
+        let expected = range.end - range.start;
+        let limit = PATIENCE.saturating_mul(4);
+        let at = path(key)?;
+        let read = async {
+            let opened = self.store.get(&at, Some(GetRange::Bounded(range)), e_tag).await?;
+            opened.bytes.try_collect::<Vec<Bytes>>().await
+        };
+        let Ok(part) = timeout(limit, read).await else {
+            return Err(StorageError::Stalled { what: self.address(key), seconds: limit.as_secs() });
+        };
+        let part = part.map_err(|error| self.failed(Operation::Read, key, error))?;
+        let found = part.iter().map(|chunk| chunk.len() as u64).sum();
+        if found == expected { Ok(part) } else { Err(StorageError::Length { what: self.address(key), expected, found }) }
     }
 
     /// Copies the object into the file `to`, which appears whole or not at all: it is written beside it and moved. Folders are made.
@@ -130,43 +140,120 @@ impl Bucket {
         resume: bool,
         progress: &dyn Progress,
     ) -> Result<Transferred, StorageError> {
-        if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).await.map_err(local("could not make the folder", folder))?;
-        }
-        let (mut object, unfinished, mut writer) = if resume {
+        if resume {
             let info = self.info(key).await?;
             let unfinished = Unfinished::beside(to, &mark_of(&info), true)?;
-            let writer = Writer::resume(&unfinished, info.size).await?;
-            (self.read_from(key, writer.written, info.e_tag).await?, unfinished, writer)
-        } else {
-            let object = self.read(key).await?;
-            let mut mark = [0; 6];
-            self.ctx.randomness.fill(&mut mark);
-            let unfinished = Unfinished::beside(to, &hex(&mark), false)?;
-            let writer = Writer::create(&unfinished).await?;
-            (object, unfinished, writer)
-        };
-        let found = writer.written;
-        progress.started(Some(object.info.size));
+            make_folder_of(to).await?;
+            let (written, path) = (Writer::length(&unfinished, info.size).await?, unfinished.path().to_owned());
+            let object = self.read_from(key, written, info.e_tag).await?;
+            let sum = self.sum_of(key, &object, written > 0).await;
+            let writer = Writer::resume(path, sum.as_ref().map(Sum::summer), written).await?;
+            return self.fill(key, object, unfinished, writer, sum, to, progress).await;
+        }
+        let object = self.read(key).await?;
+        let mut mark = [0; 6];
+        self.ctx.randomness.fill(&mut mark);
+        let unfinished = Unfinished::beside(to, &hex(&mark), false)?;
+        if object.info.size < PART {
+            return self.download_small(key, object, unfinished, to, progress).await;
+        }
+        let sum = self.sum_of(key, &object, false).await;
+        make_folder_of(to).await?;
+        let writer = Writer::resume(unfinished.path().to_owned(), sum.as_ref().map(Sum::summer), 0).await?;
+        self.fill(key, object, unfinished, writer, sum, to, progress).await
+    }
+
+    /// What the storage tells of the content; asked for where it is not told unasked, and the object is worth a request.
+    async fn sum_of(&self, key: &str, object: &ObjectStream, ranged: bool) -> Option<Sum> {
+        let e_tag = object.info.e_tag.as_deref();
+        let told = Sum::told(self.cloud, &object.headers, e_tag, ranged);
+        if told.is_some() || object.info.size < PART {
+            return told;
+        }
+        let extra = self.store.extra_sum(&path(key).ok()?).await?;
+        Sum::told(self.cloud, &extra, e_tag, false)
+    }
+
+    /// Everything in memory, and then one journey to the disk.
+    async fn download_small(
+        &self,
+        key: &str,
+        object: ObjectStream,
+        unfinished: Unfinished,
+        to: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Transferred, StorageError> {
+        let sum = self.sum_of(key, &object, false).await;
+        let (bytes, time) = (object.info.size, object.info.last_modified);
+        progress.started(Some(bytes));
+        let mut chunks: Vec<Bytes> = Vec::new();
+        let mut stream = object.bytes;
+        while let Some(chunk) = stream.try_next().await? {
+            progress.advanced(chunk.len() as u64);
+            chunks.push(chunk);
+        }
+        if let Some(expected) = sum {
+            let mut summer = expected.summer();
+            for chunk in &chunks {
+                summer.update(chunk);
+            }
+            self.check(key, &expected, summer.finish())?;
+        }
+        let target = to.to_owned();
+        blocking(move || {
+            let mut file = created(unfinished.path())?;
+            for chunk in &chunks {
+                file.write_all(chunk).map_err(local("could not write", unfinished.path()))?;
+            }
+            finish(&file, unfinished.path(), time)?;
+            unfinished.put_in_place(&target)
+        })
+        .await?;
+        progress.finished();
+        Ok(Transferred { files: 1, bytes })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one call, used twice")]
+    async fn fill(
+        &self,
+        key: &str,
+        mut object: ObjectStream,
+        unfinished: Unfinished,
+        mut writer: Writer,
+        sum: Option<Sum>,
+        to: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Transferred, StorageError> {
+        let (found, expected, time) = (writer.written, object.info.size, object.info.last_modified);
+        progress.started(Some(expected));
         progress.advanced(found);
         let mut chunks = self.in_parts(&mut object, found, key);
         while let Some(chunk) = chunks.try_next().await? {
-            writer.write(unfinished.path(), &chunk).await?;
             progress.advanced(chunk.len() as u64);
+            writer.write(chunk).await?;
         }
         drop(chunks);
-        let (bytes, expected) = (writer.written - found, object.info.size);
-        if writer.written != expected {
-            return Err(StorageError::Length { what: self.address(key), expected, found: writer.written });
+        let (written, summed) = writer.finish(time).await?;
+        if written != expected {
+            return Err(StorageError::Length { what: self.address(key), expected, found: written });
         }
-        let sum = writer.finish(unfinished.path(), &object.info).await?;
-        if let Some(expected) = md5_of(&object.info, &object.headers).filter(|expected| *expected != sum) {
+        if let (Some(expected), Some(found)) = (sum, summed)
+            && let Err(error) = self.check(key, &expected, found)
+        {
             unfinished.discard();
-            return Err(StorageError::Checksum { what: self.address(key), expected, found: sum });
+            return Err(error);
         }
-        unfinished.finish(to).await?;
+        let target = to.to_owned();
+        blocking(move || unfinished.put_in_place(&target)).await?;
         progress.finished();
-        Ok(Transferred { files: 1, bytes })
+        Ok(Transferred { files: 1, bytes: written - found })
+    }
+
+    fn check(&self, key: &str, expected: &Sum, found: String) -> Result<(), StorageError> {
+        if expected.as_str() == found {
+            return Ok(());
+        }
+        Err(StorageError::Checksum { what: self.address(key), expected: expected.as_str().to_owned(), found })
     }
 }
 
@@ -174,65 +261,106 @@ pub(super) async fn sum(a: Transferred, b: Transferred) -> Result<Transferred, S
     Ok(Transferred { files: a.files + b.files, bytes: a.bytes + b.bytes })
 }
 
-/// Writes a file and sums it up on the way.
+async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    spawn_blocking(job).await.unwrap_or_else(|join| Err(StorageError::Input(std::io::Error::other(join))))
+}
+
+async fn make_folder_of(to: &Path) -> Result<(), StorageError> {
+    let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    tokio::fs::create_dir_all(folder).await.map_err(local("could not make the folder", folder))
+}
+
+/// Creates the file; its folder too, if that is what is missing.
+fn created(path: &Path) -> Result<std::fs::File, StorageError> {
+    match (std::fs::File::create(path), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder).map_err(local("could not make the folder", folder))?;
+            std::fs::File::create(path).map_err(local("could not write", path))
+        }
+        (outcome, _) => outcome.map_err(local("could not write", path)),
+    }
+}
+
+/// Gives the file the object's time: `sync` compares it.
+fn finish(file: &std::fs::File, path: &Path, time: Timestamp) -> Result<(), StorageError> {
+    file.set_modified(time.into()).map_err(local("could not write", path))
+}
+
+/// Writes a file and sums it up on the way, both on a thread that may wait.
 struct Writer {
-    file: File,
-    md5: Md5,
+    /// `None` while a job has it, which is never seen from outside.
+    held: Option<(std::fs::File, Option<Summer>)>,
+    path: PathBuf,
+    gathered: Vec<Bytes>,
+    gathered_bytes: usize,
     written: u64,
 }
 
 impl Writer {
-    async fn create(unfinished: &Unfinished) -> Result<Self, StorageError> {
-        let file = File::create(unfinished.path()).await.map_err(local("could not write", unfinished.path()))?;
-        Ok(Self { file, md5: Md5::new(), written: 0 })
+    /// How much of an earlier attempt is there to be continued. What is longer than the object is begun anew.
+    async fn length(unfinished: &Unfinished, size: u64) -> Result<u64, StorageError> {
+        let found = tokio::fs::metadata(unfinished.path()).await.map_or(0, |data| data.len());
+        // Complete but not moved is rare, and S3 has no empty range: fetch it again.
+        Ok(if found >= size { 0 } else { found })
     }
 
-    /// Continues where an earlier attempt ended. What is longer than the object is begun anew.
-    async fn resume(unfinished: &Unfinished, size: u64) -> Result<Self, StorageError> {
-        let failed = || local("could not write", unfinished.path());
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(unfinished.path()).await;
-        let mut writer = Self { file: options.map_err(failed())?, md5: Md5::new(), written: 0 };
-        let length = writer.file.metadata().await.map_err(failed())?.len();
-        if length >= size {
-            // Complete but not moved is rare, and S3 has no empty range: fetch it again.
-            writer.file.set_len(0).await.map_err(failed())?;
-            return Ok(writer);
-        }
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let read = writer.file.read(&mut buffer).await.map_err(failed())?;
-            if read == 0 {
-                return Ok(writer);
+    /// Continues after the first `written` bytes, which are summed up too.
+    async fn resume(path: PathBuf, summer: Option<Summer>, written: u64) -> Result<Self, StorageError> {
+        blocking(move || {
+            let failed = || local("could not write", &path);
+            let options = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let mut file = options.map_err(failed())?;
+            file.set_len(written).map_err(failed())?;
+            let mut summer = summer;
+            let mut buffer = BytesMut::zeroed(if written > 0 { 256 * 1024 } else { 0 });
+            loop {
+                let read = file.read(&mut buffer).map_err(failed())?;
+                if read == 0 {
+                    break;
+                }
+                if let Some(summer) = &mut summer {
+                    summer.update(&buffer[..read]);
+                }
             }
-            writer.md5.update(&buffer[..read]);
-            writer.written += read as u64;
-        }
+            Ok(Self { held: Some((file, summer)), path, gathered: Vec::new(), gathered_bytes: 0, written })
+        })
+        .await
     }
 
-    async fn write(&mut self, path: &Path, chunk: &[u8]) -> Result<(), StorageError> {
-        self.file.write_all(chunk).await.map_err(local("could not write", path))?;
-        self.md5.update(chunk);
-        self.written += chunk.len() as u64;
+    async fn write(&mut self, chunk: Bytes) -> Result<(), StorageError> {
+        self.gathered_bytes += chunk.len();
+        self.gathered.push(chunk);
+        if self.gathered_bytes >= WRITE_FROM { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), StorageError> {
+        let Some((mut file, mut summer)) = self.held.take() else { return Ok(()) };
+        let (gathered, path) = (std::mem::take(&mut self.gathered), self.path.clone());
+        let length = std::mem::take(&mut self.gathered_bytes) as u64;
+        let held = blocking(move || {
+            for chunk in gathered {
+                file.write_all(&chunk).map_err(local("could not write", &path))?;
+                if let Some(summer) = &mut summer {
+                    summer.update(&chunk);
+                }
+            }
+            Ok((file, summer))
+        });
+        self.held = Some(held.await?);
+        self.written += length;
         Ok(())
     }
 
-    /// Makes sure that all is written, gives the file the object's time (`sync` compares it), and gives the sum.
-    async fn finish(mut self, path: &Path, info: &ObjectInfo) -> Result<String, StorageError> {
-        let failed = || local("could not write", path);
-        self.file.flush().await.map_err(failed())?;
-        self.file.into_std().await.set_modified(info.last_modified.into()).map_err(failed())?;
-        Ok(hex(&self.md5.finalize()))
+    /// Makes sure that all is written; gives its length, and its sum where one was to be made.
+    async fn finish(mut self, time: Timestamp) -> Result<(u64, Option<String>), StorageError> {
+        self.flush().await?;
+        let (written, path) = (self.written, self.path);
+        let Some((file, summer)) = self.held else { return Ok((written, None)) };
+        blocking(move || finish(&file, &path, time)).await?;
+        Ok((written, summer.map(Summer::finish)))
     }
-}
-
-/// The MD5 of an object, where S3 tells it: in the `ETag` of one that was uploaded in one piece, unless KMS or the customer's own key
-/// encrypts it ([S3 API, Object](https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html)).
-fn md5_of(info: &ObjectInfo, headers: &HeaderMap) -> Option<String> {
-    let other_key = headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
-        || headers.get("x-amz-server-side-encryption").is_some_and(|kind| kind.as_bytes().starts_with(b"aws:"));
-    let tag = info.e_tag.as_deref()?.trim_matches('"');
-    let is_md5 = tag.len() == 32 && tag.bytes().all(|b| b.is_ascii_hexdigit());
-    (is_md5 && !other_key).then(|| tag.to_ascii_lowercase())
 }
 
 /// What tells an object from its successors, as a part of a file name.
@@ -243,39 +371,8 @@ fn mark_of(info: &ObjectInfo) -> String {
     hex(&md5.finalize()[..6])
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 impl std::fmt::Debug for ObjectStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ObjectStream").field("info", &self.info).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_etag_is_a_checksum_only_where_s3_says_so() {
-        let info = |tag: &str| ObjectInfo {
-            key: "k".to_owned(),
-            size: 1,
-            last_modified: jiff::Timestamp::UNIX_EPOCH,
-            e_tag: Some(tag.to_owned()),
-        };
-        let md5 = "\"9E107D9D372BB6826BD81D3542A419D6\"";
-        let mut headers = HeaderMap::new();
-        assert_eq!(md5_of(&info(md5), &headers).as_deref(), Some("9e107d9d372bb6826bd81d3542a419d6"));
-        assert_eq!(md5_of(&info("\"9e107d9d372bb6826bd81d3542a419d6-3\""), &headers), None, "several parts");
-        headers.insert("x-amz-server-side-encryption", "AES256".parse().unwrap());
-        assert!(md5_of(&info(md5), &headers).is_some());
-        headers.insert("x-amz-server-side-encryption", "aws:kms".parse().unwrap());
-        assert_eq!(md5_of(&info(md5), &headers), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Why a transfer failed, in S3's own words where it has any.
+//! Why a transfer failed, in the storage's own words where it has any.
 
 use std::error::Error;
 use std::io;
@@ -6,28 +6,31 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::cloud::Cloud;
 use super::location::LocationError;
-use crate::aws::AwsCredentialError;
+use super::service::CredentialError;
 use crate::http::hint_of;
 
 /// Why a transfer failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// No credentials, so S3 was not even asked.
-    #[error("no credentials for s3://{bucket}")]
+    /// No credentials, so the storage was not even asked.
+    #[error("no credentials for {bucket}")]
     Credentials {
         /// For which bucket.
         bucket: String,
         /// Why not.
         #[source]
-        source: AwsCredentialError,
+        source: CredentialError,
     },
-    /// S3 said no. Code and message are S3's, unchanged.
-    #[error("S3 refused {} of {}: {}: {}", .0.operation.noun(), .0.what, .0.code, .0.message)]
+    /// The storage said no. Code and message are its own, unchanged.
+    #[error("{} refused {} of {}: {}: {}", .0.cloud, .0.operation.noun(), .0.what, .0.code, .0.message)]
     Refused(Box<Refused>),
-    /// S3 said no without words (as to `HEAD`), or did not answer.
+    /// The storage said no without words (as to `HEAD`), or did not answer.
     #[error("{} of {what} failed", operation.noun())]
     Failed {
+        /// Whose storage.
+        cloud: Cloud,
         /// What was being done.
         operation: Operation,
         /// With what.
@@ -54,12 +57,12 @@ pub enum StorageError {
         /// As counted.
         found: u64,
     },
-    /// Other bytes than S3 holds.
-    #[error("{what} was damaged on its way: its checksum is {found}, S3's is {expected}")]
+    /// Other bytes than the storage holds.
+    #[error("{what} was damaged on its way: its checksum is {found}, the storage's is {expected}")]
     Checksum {
         /// Which object.
         what: String,
-        /// S3's, from the `ETag`.
+        /// As the storage told it.
         expected: String,
         /// Of what came.
         found: String,
@@ -127,27 +130,29 @@ pub enum StorageError {
     /// Two folders of this machine.
     #[error("one end must be a bucket")]
     NoBucket,
-    /// The settings for S3 do not fit together.
-    #[error("the S3 client cannot be set up")]
+    /// The settings do not fit together.
+    #[error("the storage client cannot be set up")]
     Setup(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// A refusal in S3's own words.
+/// A refusal in the storage's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
+    /// Whose.
+    pub cloud: Cloud,
     /// What was being done.
     pub operation: Operation,
-    /// With what: `s3://BUCKET/KEY`.
+    /// With what: `s3://BUCKET/KEY` and the like.
     pub what: String,
-    /// S3's code, such as `AccessDenied`.
+    /// Its code, such as `AccessDenied`.
     pub code: String,
-    /// S3's text, unchanged.
+    /// Its text, unchanged.
     pub message: String,
-    /// For AWS's support; empty when S3 gave none.
+    /// For the cloud's support; empty when there is none.
     pub request_id: String,
 }
 
-/// What was being done with S3.
+/// What was being done with the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Operation {
@@ -167,26 +172,18 @@ impl Operation {
         }
     }
 
-    /// The IAM action that allows it.
-    pub fn iam_action(self) -> &'static str {
-        match self {
-            Self::List => "s3:ListBucket",
-            Self::Read => "s3:GetObject",
-            Self::Write => "s3:PutObject",
-            Self::Delete => "s3:DeleteObject",
-        }
-    }
-
-    /// What S3 said, in the right variant.
-    pub(super) fn failed(self, bucket: &str, what: String, source: object_store::Error) -> StorageError {
+    /// What the storage said, in the right variant.
+    pub(super) fn failed(self, cloud: Cloud, bucket: String, what: String, source: object_store::Error) -> StorageError {
         if let Some(error) = find_credentials(&source) {
-            return StorageError::Credentials { bucket: bucket.to_owned(), source: error };
+            return StorageError::Credentials { bucket, source: error };
         }
         match find_words(&source) {
-            Some(S3Error { code, message, request_id }) => {
-                StorageError::Refused(Box::new(Refused { operation: self, what, code, message, request_id }))
+            Some(words) => {
+                let message = words.message();
+                let WordsOfStorage { code, request_id, .. } = words;
+                StorageError::Refused(Box::new(Refused { cloud, operation: self, what, code, message, request_id }))
             }
-            None => StorageError::Failed { operation: self, what, source },
+            None => StorageError::Failed { cloud, operation: self, what, source },
         }
     }
 }
@@ -195,7 +192,7 @@ impl StorageError {
     /// Whether the object is simply not there.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::Refused(refused) => matches!(refused.code.as_str(), "NoSuchKey" | "NotFound"),
+            Self::Refused(refused) => matches!(refused.code.as_str(), "NoSuchKey" | "NotFound" | "BlobNotFound" | "ResourceNotFound"),
             Self::Failed { source, .. } => matches!(source, object_store::Error::NotFound { .. }),
             _ => false,
         }
@@ -206,10 +203,10 @@ impl StorageError {
         match self {
             Self::Credentials { source, .. } => source.hint(),
             Self::Refused(refused) => refused.hint(),
-            Self::Failed { source: object_store::Error::PermissionDenied { .. }, operation, what } => {
-                Some(not_allowed(*operation, what))
+            Self::Failed { source: object_store::Error::PermissionDenied { .. }, cloud, operation, what } => {
+                Some(cloud.not_allowed(*operation, what))
             }
-            Self::Failed { source, .. } if redirected(source) => Some(WRONG_REGION.to_owned()),
+            Self::Failed { source, cloud: Cloud::S3, .. } if redirected(source) => Some(WRONG_REGION.to_owned()),
             Self::Failed { source, .. } => hint_of(source),
             Self::FileName(_) | Self::Clash { .. } => Some("leave it out with --exclude".to_owned()),
             Self::EmptySource { .. } => Some("if that is meant, add --delete-all".to_owned()),
@@ -221,28 +218,31 @@ impl StorageError {
 
 const WRONG_REGION: &str = "the bucket lies in another region: set the target's region to the bucket's (D-32)";
 
-fn not_allowed(operation: Operation, what: &str) -> String {
-    format!(
-        "the role works, but its policy does not allow {} on {what}: the provider must add it to the role's policy, the bucket's \
-         policy or the KMS key (D-32)",
-        operation.iam_action()
-    )
-}
-
 impl Refused {
     fn hint(&self) -> Option<String> {
-        Some(match self.code.as_str() {
-            "AccessDenied" | "AllAccessDisabled" => not_allowed(self.operation, &self.what),
-            "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
-                WRONG_REGION.to_owned()
+        Some(match (self.cloud, self.code.as_str()) {
+            (Cloud::S3 | Cloud::Google, "AccessDenied" | "AllAccessDisabled")
+            | (_, "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "InsufficientAccountPermissions") => {
+                self.cloud.not_allowed(self.operation, &self.what)
             }
-            "NoSuchBucket" => "there is no such bucket: check its name, and the endpoint".to_owned(),
-            "NoSuchKey" => "there is no such object: list what there is".to_owned(),
-            "ExpiredToken" | "RequestTimeTooSkewed" => "check this machine's clock (D-13)".to_owned(),
-            "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch" => {
-                "the credentials are not those of this endpoint: check the target's endpoint and region".to_owned()
+            (
+                Cloud::S3,
+                "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException",
+            ) => WRONG_REGION.to_owned(),
+            (_, "NoSuchBucket" | "ContainerNotFound" | "ShareNotFound") => {
+                "there is no such bucket: check its name, and the endpoint".to_owned()
             }
-            "SlowDown" | "ServiceUnavailable" => "S3 asks for fewer requests: try again in a while".to_owned(),
+            (_, "NoSuchKey" | "BlobNotFound" | "ResourceNotFound" | "ParentNotFound") => {
+                "there is no such object: list what there is".to_owned()
+            }
+            (_, "ExpiredToken" | "RequestTimeTooSkewed") => "check this machine's clock (D-13)".to_owned(),
+            (Cloud::S3, "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch")
+            | (_, "InvalidAuthenticationInfo" | "AuthenticationFailed" | "AuthenticationRequired") => {
+                "the credentials are not those of this endpoint: check the target's settings, its endpoint above all".to_owned()
+            }
+            (_, "SlowDown" | "ServiceUnavailable" | "ServerBusy" | "OperationTimedOut") => {
+                "the storage asks for fewer requests: try again in a while".to_owned()
+            }
             _ => return None,
         })
     }
@@ -254,30 +254,42 @@ pub(super) fn local(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnc
     move |source| StorageError::Local { doing, path, source }
 }
 
+/// The error body that S3, Google and Azure have in common.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct S3Error {
+struct WordsOfStorage {
     code: String,
     #[serde(default)]
     message: String,
+    /// Google says here who lacks what.
+    #[serde(default)]
+    details: String,
     #[serde(default)]
     request_id: String,
+}
+
+impl WordsOfStorage {
+    /// One line: Azure adds its request id and the time as lines of their own.
+    fn message(&self) -> String {
+        let first = self.message.lines().next().unwrap_or_default().trim();
+        if self.details.is_empty() { first.to_owned() } else { format!("{first} {}", self.details.trim()) }
+    }
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
 }
 
-fn find_credentials(error: &object_store::Error) -> Option<AwsCredentialError> {
-    chain(error).find_map(|cause| cause.downcast_ref::<AwsCredentialError>()).cloned()
+fn find_credentials(error: &object_store::Error) -> Option<CredentialError> {
+    chain(error).find_map(|cause| cause.downcast_ref::<CredentialError>()).cloned()
 }
 
-/// S3's answer inside the library's error. The library keeps it only as a part of its text, and its types are private.
-fn find_words(error: &object_store::Error) -> Option<S3Error> {
+/// The storage's answer inside the library's error. The library keeps it only as a part of its text, and its types are private.
+fn find_words(error: &object_store::Error) -> Option<WordsOfStorage> {
     chain(error).find_map(|cause| words_in(&cause.to_string()))
 }
 
-fn words_in(text: &str) -> Option<S3Error> {
+fn words_in(text: &str) -> Option<WordsOfStorage> {
     let begin = text.find("<Error>").or_else(|| text.find("<Error "))?;
     let end = begin + text[begin..].find("</Error>")? + "</Error>".len();
     quick_xml::de::from_str(&text[begin..end]).ok()
@@ -309,10 +321,34 @@ mod tests {
         assert_eq!(words_in("Forbidden"), None);
     }
 
+    #[test]
+    fn google_says_who_lacks_what_and_azure_says_it_in_one_line() {
+        let google = "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message>\
+                      <Details>sa@x does not have storage.objects.list access to the Google Cloud Storage bucket.</Details></Error>";
+        assert_eq!(
+            words_in(google).unwrap().message(),
+            "Access denied. sa@x does not have storage.objects.list access to the Google Cloud Storage bucket."
+        );
+        let azure = "\u{feff}<?xml version=\"1.0\"?><Error><Code>AuthorizationPermissionMismatch</Code><Message>This request is not \
+                     authorized to perform this operation using this permission.\nRequestId:1\nTime:2</Message></Error>";
+        let words = words_in(azure).unwrap();
+        assert_eq!(words.message(), "This request is not authorized to perform this operation using this permission.");
+        let refused = Refused {
+            cloud: Cloud::AzureBlob,
+            operation: Operation::Write,
+            what: "az://a/c/x".to_owned(),
+            message: words.message(),
+            code: words.code,
+            request_id: String::new(),
+        };
+        assert!(StorageError::Refused(Box::new(refused)).hint().unwrap().contains("Storage Blob Data Contributor"));
+    }
+
     /// D-32.
     #[test]
     fn access_denied_says_that_the_role_works() {
         let refused = Refused {
+            cloud: Cloud::S3,
             operation: Operation::List,
             what: "s3://b/x/".to_owned(),
             code: "AccessDenied".to_owned(),

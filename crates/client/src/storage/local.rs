@@ -93,8 +93,8 @@ impl Unfinished {
     }
 
     /// Moves it to its final place, in one step.
-    pub(super) async fn finish(mut self, target: &Path) -> Result<(), StorageError> {
-        fs::rename(&self.path, target).await.map_err(local("could not put in place", target))?;
+    pub(super) fn put_in_place(mut self, target: &Path) -> Result<(), StorageError> {
+        std::fs::rename(&self.path, target).map_err(local("could not put in place", target))?;
         self.keep = true;
         Ok(())
     }

@@ -20,6 +20,22 @@ pub enum Location {
         /// The key or prefix, perhaps empty.
         key: String,
     },
+    /// `gs://BUCKET/KEY`.
+    Google {
+        /// The bucket.
+        bucket: String,
+        /// The key or prefix, perhaps empty.
+        key: String,
+    },
+    /// `az://ACCOUNT/CONTAINER/KEY`, or `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/KEY` as Spark writes it.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// The container.
+        container: String,
+        /// The key or prefix, perhaps empty.
+        key: String,
+    },
     /// A file or folder of this machine.
     Local(PathBuf),
     /// `-`: standard input or output.
@@ -33,14 +49,20 @@ pub enum LocationError {
     #[error("the address is empty")]
     Empty,
     /// A scheme that skybru does not know.
-    #[error("{0:?} is not supported: expected TARGET:path, s3://BUCKET/KEY, a local path, or - for standard input and output")]
+    #[error(
+        "{0:?} is not supported: expected TARGET:path, s3://BUCKET/KEY, gs://BUCKET/KEY, az://ACCOUNT/CONTAINER/KEY, a local path, \
+         or - for standard input and output"
+    )]
     Scheme(String),
-    /// A cloud that skybru does not transfer with yet.
-    #[error("{0:?} is not supported yet: only s3:// is")]
-    NotYet(String),
-    /// `s3://` with nothing, or something wrong, after it.
-    #[error("{0:?} is not a bucket: expected 3 to 63 characters out of a-z 0-9 . -")]
+    /// `s3://` or `gs://` with nothing, or something wrong, after it.
+    #[error("{0:?} is not a bucket: expected 3 to 63 characters out of a-z 0-9 . - (with gs://, up to 222, and _ too)")]
     Bucket(String),
+    /// `az://` with nothing, or something wrong, after it.
+    #[error("{0:?} is not an account: expected 3 to 24 characters out of a-z 0-9, as in az://ACCOUNT/CONTAINER/KEY")]
+    Account(String),
+    /// No container, or something wrong.
+    #[error("{0:?} is not a container: expected 3 to 63 characters out of a-z 0-9 -, as in az://ACCOUNT/CONTAINER/KEY")]
+    Container(String),
     /// A key that cannot be named.
     #[error("{0:?} is not a key that can be used here: empty parts and the parts . and .. are not possible")]
     Key(String),
@@ -59,13 +81,23 @@ impl FromStr for Location {
         }
         if let Some((scheme, rest)) = text.split_once("://") {
             return match scheme {
-                "s3" => {
+                "s3" | "gs" => {
                     let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-                    check_bucket(bucket)?;
+                    check_bucket(bucket, scheme == "gs")?;
                     check_key(key)?;
-                    Ok(Self::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
+                    let (bucket, key) = (bucket.to_owned(), key.to_owned());
+                    Ok(if scheme == "s3" { Self::S3 { bucket, key } } else { Self::Google { bucket, key } })
                 }
-                "gs" | "az" | "abfss" => Err(LocationError::NotYet(format!("{scheme}://"))),
+                "az" => {
+                    let (account, rest) = rest.split_once('/').unwrap_or((rest, ""));
+                    let (container, key) = rest.split_once('/').unwrap_or((rest, ""));
+                    azure(account, container, key)
+                }
+                "abfss" => {
+                    let (host, key) = rest.split_once('/').unwrap_or((rest, ""));
+                    let (container, host) = host.split_once('@').unwrap_or(("", host));
+                    azure(host.split('.').next().unwrap_or_default(), container, key)
+                }
                 _ => Err(LocationError::Scheme(format!("{scheme}://"))),
             };
         }
@@ -88,13 +120,27 @@ fn is_drive(name: &str, path: &str) -> bool {
     name.len() == 1 && (path.starts_with('\\') || path.starts_with('/'))
 }
 
-fn check_bucket(bucket: &str) -> Result<(), LocationError> {
-    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
-    if (3..=63).contains(&bucket.len()) && bucket.chars().all(fine) {
+fn check_bucket(bucket: &str, google: bool) -> Result<(), LocationError> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-') || (google && c == '_');
+    let longest = if google { 222 } else { 63 };
+    if (3..=longest).contains(&bucket.len()) && bucket.chars().all(fine) {
         Ok(())
     } else {
         Err(LocationError::Bucket(bucket.chars().take(80).collect()))
     }
+}
+
+/// Checks what will become a part of a host name, above all.
+fn azure(account: &str, container: &str, key: &str) -> Result<Location, LocationError> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if !(3..=24).contains(&account.len()) || !account.chars().all(fine) {
+        return Err(LocationError::Account(account.chars().take(80).collect()));
+    }
+    if !(3..=63).contains(&container.len()) || !container.chars().all(|c| fine(c) || c == '-') {
+        return Err(LocationError::Container(container.chars().take(80).collect()));
+    }
+    check_key(key)?;
+    Ok(Location::Azure { account: account.to_owned(), container: container.to_owned(), key: key.to_owned() })
 }
 
 /// One slash may stand at the end, for a prefix.
@@ -122,6 +168,10 @@ mod tests {
             ("timetables:/2026/", target("timetables", "2026/")),
             ("s3://skyporten-test-bucket", s3("skyporten-test-bucket", "")),
             ("s3://skyporten-test-bucket/a b/æ.csv", s3("skyporten-test-bucket", "a b/æ.csv")),
+            ("gs://sky_bucket/a", Location::Google { bucket: "sky_bucket".into(), key: "a".into() }),
+            ("az://skyportenstorage/files/a/b", azure("skyportenstorage", "files", "a/b").unwrap()),
+            ("az://skyportenstorage/files", azure("skyportenstorage", "files", "").unwrap()),
+            ("abfss://files@skyportenstorage.dfs.core.windows.net/a", azure("skyportenstorage", "files", "a").unwrap()),
             ("data.csv", Location::Local("data.csv".into())),
             ("./timetables:x", Location::Local("./timetables:x".into())),
             ("/tmp/a:b", Location::Local("/tmp/a:b".into())),
@@ -136,7 +186,8 @@ mod tests {
     fn wrong_addresses_say_what_is_wrong() {
         let error = |text: &str| text.parse::<Location>().unwrap_err();
         assert_eq!(error(""), LocationError::Empty);
-        assert_eq!(error("gs://bucket/x"), LocationError::NotYet("gs://".to_owned()));
+        assert_eq!(error("az://skyportenstorage"), LocationError::Container(String::new()));
+        assert_eq!(error("az://evil.example.no#/c/x"), LocationError::Account("evil.example.no#".to_owned()));
         assert_eq!(error("https://example.no/x"), LocationError::Scheme("https://".to_owned()));
         assert_eq!(error("s3://"), LocationError::Bucket(String::new()));
         assert_eq!(error("s3://Bucket/x"), LocationError::Bucket("Bucket".to_owned()));

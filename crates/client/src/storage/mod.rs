@@ -1,32 +1,44 @@
-//! Storage: listing and transfer of objects in S3, with credentials that renew themselves.
+//! Storage: listing and transfer of objects in S3, Google Cloud Storage, Azure Blob Storage and Azure Files, with credentials that
+//! renew themselves.
 //!
-//! The protocol is `object_store`'s; what is added here is what a person at a terminal needs: addresses as they type them, files that
-//! appear whole or not at all, S3's own words when it refuses, and a hint. Requests to S3 are signed with the machine's clock, not
+//! The protocols are `object_store`'s, except Azure Files'; what is added here is what a person at a terminal needs: addresses as they type them, files that
+//! appear whole or not at all, the storage's own words when it refuses, and a hint. Requests to S3 are signed with the machine's clock, not
 //! with [`Ctx`](skybru_core::Ctx)'s: that is the library's doing.
 //!
 //! Limits that are the library's too: keys with empty parts (`a//b`) or the parts `.` and `..` cannot be named, and an object whose
 //! key ends in `/` (some consoles make such for "folders") is listed without that slash.
 //!
-//! Not here: versions, other clouds.
+//! Not here: versions; access tiers; append and page blobs.
 
+mod azure_blob;
+mod azure_files;
 mod bucket;
+mod checksum;
+mod cloud;
 mod download;
 mod error;
 mod filter;
+mod google;
 mod local;
 mod location;
+mod rest;
+mod s3;
 mod service;
+mod store;
 mod sync;
 mod tree;
 mod upload;
+mod xml_parts;
 
 use jiff::Timestamp;
 
-pub use bucket::{Bucket, Depth};
+pub use bucket::{AzurePlace, Bucket, Depth};
+pub use cloud::Cloud;
 pub use download::ObjectStream;
 pub use error::{Operation, Refused, StorageError};
 pub use filter::Filter;
 pub use location::{Location, LocationError};
+pub use service::{BearerSource, CredentialError};
 pub use sync::{Deletion, Mode, Step, Synced, TreeOptions, copy_tree, remove_tree};
 pub use tree::{Item, Tree};
 pub use upload::MULTIPART_FROM;

@@ -1,11 +1,13 @@
 //! Many files at once: recursive copies, and folders kept alike.
 //!
-//! Both sides are walked side by side in the order of their names, so a bucket is never held in memory. Each file is written beside
-//! its place and moved there; deletions come last, and only when every copy went well.
+//! A bucket is never held in memory: a folder is, and the bucket's listing passes by it in whatever order it comes (Azure's with a
+//! hierarchical namespace is not that of the names). Two buckets are walked side by side in the order of their names. Each file is
+//! written beside its place and moved there; deletions come last, and only when every copy went well.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use futures_util::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use tokio::fs;
 use tokio::sync::Semaphore;
 
@@ -182,7 +184,7 @@ async fn copy_item(
         }
         (Tree::Folder(folder), Tree::Bucket(bucket, prefix), _) => {
             let path = folder.join(&item.relative);
-            bucket.upload(&path, &format!("{prefix}{}", item.relative), progress).await
+            bucket.upload(&path, &format!("{prefix}{}", item.relative), options.resume, progress).await
         }
         (Tree::Bucket(source, prefix), Tree::Bucket(sink, to), _) => {
             let (key, to) = (format!("{prefix}{}", item.relative), format!("{to}{}", item.relative));
@@ -209,24 +211,85 @@ async fn plan<'a>(
     from: &'a Tree,
     to: &'a Tree,
     options: &'a TreeOptions,
-) -> Result<impl Stream<Item = Result<Decision, StorageError>> + 'a, StorageError> {
+) -> Result<BoxStream<'a, Result<Decision, StorageError>>, StorageError> {
     let chosen = |items: Items| -> Items {
         let filter = options.filter.clone();
         items.try_filter(move |item| std::future::ready(filter.takes(&item.relative))).boxed()
     };
-    let to_items = match options.mode {
-        Mode::Copy => stream::empty().boxed(),
-        Mode::Sync { .. } => match to.items().await {
-            // A folder that is yet to be made.
-            Err(StorageError::Local { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => stream::empty().boxed(),
-            items => chosen(items?),
-        },
+    let source = chosen(from.items().await?);
+    if options.mode == Mode::Copy {
+        return Ok(source.map_ok(|item| Decision::Do(Step::Copy(item))).boxed());
+    }
+    let sink = match to.items().await {
+        // A folder that is yet to be made.
+        Err(StorageError::Local { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => stream::empty().boxed(),
+        items => chosen(items?),
     };
-    let walk = Walk { from: chosen(from.items().await?), to: to_items, next: None };
-    Ok(stream::try_unfold(walk, move |mut walk| async move {
-        let decision = walk.step(from, to, options.mode).await?;
-        Ok(decision.map(|decision| (decision, walk)))
-    }))
+    if let (Tree::Bucket(..), Tree::Bucket(..)) = (from, to) {
+        let walk = Walk { from: source, to: sink, next: None };
+        let steps = stream::try_unfold(walk, move |mut walk| async move {
+            let decision = walk.step(from, to, options.mode).await?;
+            Ok(decision.map(|decision| (decision, walk)))
+        });
+        return Ok(steps.boxed());
+    }
+    let folder_is_source = matches!(from, Tree::Folder(_));
+    let (folder, bucket) = if folder_is_source { (source, sink) } else { (sink, source) };
+    let by_name = folder.map_ok(|item| (item.relative.clone(), item)).try_collect::<BTreeMap<_, _>>().await?;
+    let passing = Passing { from, to, mode: options.mode, folder_is_source, folder: by_name, bucket, seen: 0, ended: false };
+    let steps = stream::try_unfold(passing, |mut passing| async move {
+        let decision = passing.step().await?;
+        Ok(decision.map(|decision| (decision, passing)))
+    });
+    Ok(steps.boxed())
+}
+
+/// A folder by which a bucket's listing passes, in any order.
+struct Passing<'a> {
+    from: &'a Tree,
+    to: &'a Tree,
+    mode: Mode,
+    folder_is_source: bool,
+    /// What the bucket has not met yet.
+    folder: BTreeMap<String, Item>,
+    bucket: Items,
+    /// How many objects have passed.
+    seen: u64,
+    ended: bool,
+}
+
+impl Passing<'_> {
+    async fn step(&mut self) -> Result<Option<Decision>, StorageError> {
+        let Mode::Sync { checksum, deletion } = self.mode else { return Ok(None) };
+        let empty = || StorageError::EmptySource { from: self.from.address(""), to: self.to.address("") };
+        while !self.ended {
+            let Some(object) = self.bucket.try_next().await? else {
+                self.ended = true;
+                break;
+            };
+            self.seen += 1;
+            let decision = match (self.folder.remove(&object.relative), self.folder_is_source) {
+                (Some(file), folder_is_source) => {
+                    let (item, other) = if folder_is_source { (file, object) } else { (object, file) };
+                    let same = is_same(self.from, self.to, &item, &other, checksum).await?;
+                    if same { Decision::Keep } else { Decision::Do(Step::Copy(item)) }
+                }
+                (None, false) => Decision::Do(Step::Copy(object)),
+                (None, true) if deletion == Deletion::Extra && self.seen == 1 && self.folder.is_empty() => return Err(empty()),
+                (None, true) if deletion != Deletion::Never => Decision::Do(Step::Delete(object)),
+                (None, true) => continue,
+            };
+            return Ok(Some(decision));
+        }
+        if !self.folder_is_source && (deletion == Deletion::Never || self.folder.is_empty()) {
+            return Ok(None);
+        }
+        if !self.folder_is_source && deletion == Deletion::Extra && self.seen == 0 {
+            return Err(empty());
+        }
+        let step = if self.folder_is_source { Step::Copy } else { Step::Delete };
+        Ok(self.folder.pop_first().map(|(_, item)| Decision::Do(step(item))))
+    }
 }
 
 impl Walk {
@@ -241,11 +304,7 @@ impl Walk {
                 }
                 next
             };
-            let Mode::Sync { checksum, deletion } = mode else {
-                let Some(item) = source else { return Ok(None) };
-                self.next = Some((self.from.try_next().await?, None));
-                return Ok(Some(Decision::Do(Step::Copy(item))));
-            };
+            let Mode::Sync { checksum, deletion } = mode else { return Ok(None) };
             match (source, sink) {
                 (Some(item), sink) if sink.as_ref().is_none_or(|other| item.relative < other.relative) => {
                     self.next = Some((following(&mut self.from, &item).await?, sink));

@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-use super::download::hex;
+use super::checksum::hex;
 use super::error::local;
 use super::local::files_below;
 use super::upload::part_size;

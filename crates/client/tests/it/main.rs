@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail tests")]
 
 mod azure;
+mod azure_storage;
+mod clouds;
 mod exchange;
 mod google;
 mod http;
 mod inspect;
 mod issuer;
 mod leaks;
+mod million;
 mod s3;
 mod storage;
 mod sts;

@@ -1,4 +1,4 @@
-//! A small S3 in memory: one bucket, pages of two entries, and faults on demand.
+//! A small S3 in memory: one bucket, pages of two entries, and faults on demand. To a bearer of a token it is Google's storage.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -10,6 +10,8 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use md5::{Digest as _, Md5};
 
 use crate::serve;
@@ -21,7 +23,7 @@ const PAGE: usize = 2;
 pub(crate) struct Inside {
     pub(crate) objects: BTreeMap<String, Vec<u8>>,
     /// Parts of uploads that are under way.
-    pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+    pub(crate) uploads: BTreeMap<String, (String, BTreeMap<u32, Vec<u8>>)>,
     /// Whatever is asked next is answered so: status, code, message.
     pub(crate) refuse: VecDeque<(u16, &'static str, &'static str)>,
     /// Method, path and query of every request.
@@ -32,6 +34,8 @@ pub(crate) struct Inside {
     pub(crate) kms: bool,
     /// Every part but the first fails.
     pub(crate) break_parts: bool,
+    /// Bodies that came with a CRC32C, which was theirs.
+    pub(crate) sums_checked: usize,
     tickets: u32,
 }
 
@@ -49,6 +53,7 @@ impl TestS3 {
         let inside = Arc::new(Mutex::new(Inside { objects, ..Inside::default() }));
         let app = Router::new()
             .route("/{bucket}", any(bucket))
+            .route("/{bucket}/", any(bucket))
             .route("/{bucket}/{*key}", any(object))
             .layer(DefaultBodyLimit::disable())
             .with_state(inside.clone());
@@ -77,14 +82,24 @@ fn error(status: u16, code: &str, message: &str) -> Response {
 }
 
 /// Notes the request; answers it when it is to be refused, or carries no credentials.
-fn gate(inside: &mut Inside, method: &Method, what: &str, headers: &HeaderMap) -> Option<Response> {
+fn gate(
+    inside: &mut Inside,
+    method: &Method,
+    what: &str,
+    headers: &HeaderMap,
+    query: &HashMap<String, String>,
+) -> Option<Response> {
     inside.requests.push(format!("{method} {what}"));
     if let Some((status, code, message)) = inside.refuse.pop_front() {
         return Some(error(status, code, message));
     }
     let signed = headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
     let session = headers.contains_key("x-amz-security-token");
-    (!signed || !session).then(|| error(403, "AccessDenied", "Access Denied"))
+    // An address may carry its signature itself.
+    let signed = signed || query.contains_key("X-Amz-Signature");
+    let session = session || query.contains_key("X-Amz-Security-Token");
+    let google = headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer sky");
+    (!google && (!signed || !session)).then(|| error(403, "AccessDenied", "Access Denied"))
 }
 
 async fn bucket(
@@ -95,8 +110,16 @@ async fn bucket(
     headers: HeaderMap,
 ) -> Response {
     let mut inside = inside.lock().unwrap();
-    if let Some(refused) = gate(&mut inside, &method, &bucket, &headers) {
+    if let Some(refused) = gate(&mut inside, &method, &bucket, &headers, &query) {
         return refused;
+    }
+    if query.contains_key("uploads") {
+        let mut xml = String::from("<ListMultipartUploadsResult>");
+        for (upload, (key, _)) in &inside.uploads {
+            write!(xml, "<Upload><Key>{key}</Key><UploadId>{upload}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>")
+                .unwrap();
+        }
+        return (xml + "</ListMultipartUploadsResult>").into_response();
     }
     if bucket != BUCKET {
         return error(404, "NoSuchBucket", "The specified bucket does not exist");
@@ -149,10 +172,19 @@ async fn object(
         return self::bucket(State(inside), Path(bucket), Query(query), method, headers).await;
     }
     let mut inside = inside.lock().unwrap();
-    if let Some(refused) = gate(&mut inside, &method, &format!("{key}?{query:?}"), &headers) {
+    if let Some(refused) = gate(&mut inside, &method, &format!("{key}?{query:?}"), &headers, &query) {
         return refused;
     }
-    let source = headers.get("x-amz-copy-source").map(|source| source.to_str().unwrap().trim_start_matches('/').to_owned());
+    if let Some(sum) = headers.get("x-goog-hash") {
+        let found = BASE64_STANDARD.encode(crc_fast::crc32_iscsi(&body).to_be_bytes());
+        assert_eq!(sum.to_str().unwrap(), format!("crc32c={found}"));
+        inside.sums_checked += 1;
+    }
+    let source = headers.get("x-amz-copy-source").or_else(|| headers.get("x-goog-copy-source"));
+    let source = source.map(|source| {
+        let encoded = source.to_str().unwrap().trim_start_matches('/').replace('+', "%2B");
+        url::form_urlencoded::parse(format!("p={encoded}").as_bytes()).next().unwrap().1.into_owned()
+    });
     match (method.as_str(), query.get("uploadId")) {
         ("PUT", None) if source.is_some() => {
             let from = source.unwrap_or_default();
@@ -161,6 +193,14 @@ async fn object(
             };
             inside.objects.insert(key, content);
             "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>".into_response()
+        }
+        ("GET", Some(upload)) => {
+            let mut xml = String::from("<ListPartsResult><IsTruncated>false</IsTruncated>");
+            for (number, content) in &inside.uploads[upload].1 {
+                let (tag, size) = (etag(content), content.len());
+                write!(xml, "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag><Size>{size}</Size></Part>").unwrap();
+            }
+            (xml + "</ListPartsResult>").into_response()
         }
         ("GET" | "HEAD", _) => read(&inside, &key, &headers),
         ("PUT", None) => {
@@ -174,18 +214,18 @@ async fn object(
                 return error(400, "EntityTooSmall", "no");
             }
             let tag = etag(&body);
-            inside.uploads.get_mut(upload).unwrap().insert(number, body.to_vec());
+            inside.uploads.get_mut(upload).unwrap().1.insert(number, body.to_vec());
             [(header::ETAG, tag)].into_response()
         }
         ("POST", None) => {
             inside.tickets += 1;
             let upload = format!("upload-{}", inside.tickets);
-            inside.uploads.insert(upload.clone(), BTreeMap::new());
+            inside.uploads.insert(upload.clone(), (key, BTreeMap::new()));
             format!("<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>")
                 .into_response()
         }
         ("POST", Some(upload)) => {
-            let content: Vec<u8> = inside.uploads.remove(upload).unwrap().into_values().flatten().collect();
+            let content: Vec<u8> = inside.uploads.remove(upload).unwrap().1.into_values().flatten().collect();
             inside.objects.insert(key, content);
             "<CompleteMultipartUploadResult><ETag>\"0123-2\"</ETag></CompleteMultipartUploadResult>".into_response()
         }
@@ -224,6 +264,11 @@ fn read(inside: &Inside, key: &str, headers: &HeaderMap) -> Response {
     set.insert(header::ETAG, tag.parse().unwrap());
     set.insert(header::CONTENT_LENGTH, length.into());
     set.insert(header::LAST_MODIFIED, "Thu, 01 Jan 2026 00:00:00 GMT".parse().unwrap());
+    if headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer sky") {
+        let of: &[u8] = if inside.lie { b"something else" } else { content };
+        let sum = BASE64_STANDARD.encode(crc_fast::crc32_iscsi(of).to_be_bytes());
+        set.append("x-goog-hash", format!("crc32c={sum}").parse().unwrap());
+    }
     if inside.kms {
         set.insert("x-amz-server-side-encryption", "aws:kms".parse().unwrap());
     }

@@ -176,7 +176,7 @@ async fn a_long_file_goes_up_in_parts() {
     let content: Vec<u8> = (0..length).map(|n| u8::try_from(n % 251).unwrap()).collect();
     std::fs::write(folder.path().join("long"), &content).unwrap();
     let progress = Counting::default();
-    bucket.upload(&folder.path().join("long"), "long", &progress).await.unwrap();
+    bucket.upload(&folder.path().join("long"), "long", false, &progress).await.unwrap();
     assert!(s3.object("long").unwrap() == content);
     assert_eq!(progress.numbers(), (length as u64, length as u64, 1));
     assert_eq!(s3.count("PUT long"), 2);

@@ -20,7 +20,7 @@ pub(crate) struct CpArgs {
     /// Everything below a prefix or folder
     #[arg(short, long)]
     recursive: bool,
-    /// Continue an interrupted download
+    /// Continue an interrupted transfer, and leave what arrived if this one is interrupted
     #[arg(long)]
     resume: bool,
     /// Only say what would be copied
@@ -77,7 +77,7 @@ pub(crate) async fn run(call: &Call, args: CpArgs, loud: bool) -> Result<Outcome
                 bail!("{} is a folder: add --recursive to copy all below it", path.display());
             }
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            bucket.upload(&path, &object_key(&key, &name), &bar).await?
+            bucket.upload(&path, &object_key(&key, &name), args.resume, &bar).await?
         }
         (Place::Stdio, Place::Bucket(bucket, key)) => {
             if key.is_empty() || key.ends_with('/') {

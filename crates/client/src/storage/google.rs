@@ -1,0 +1,92 @@
+//! Google Cloud Storage, by its XML API.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use object_store::GetRange;
+use object_store::ObjectStoreExt as _;
+use object_store::gcp::GoogleCloudStorage;
+use object_store::multipart::MultipartStore as _;
+use object_store::path::Path;
+use reqwest::Url;
+
+use super::rest::{Ask, Rest, below};
+use super::store::{self, Answer, LeftOver, Opened, Page, Store};
+use super::xml_parts::{add_parts, latest_upload, parts_query, uploads_query};
+use super::{Depth, ObjectInfo};
+
+/// One bucket.
+pub(super) struct Google {
+    pub(super) store: GoogleCloudStorage,
+    /// For what the library does not ask.
+    pub(super) rest: Rest,
+    /// The bucket's own address.
+    pub(super) base: Url,
+}
+
+impl Google {
+    async fn read(&self, mut url: Url, query: Vec<(String, String)>) -> Answer<Bytes> {
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(self.rest.send(&Ask::new(Method::GET, url)).await?.body)
+    }
+}
+
+#[async_trait]
+impl Store for Google {
+    async fn page(&self, prefix: &str, depth: Depth, next: Option<String>) -> Answer<Page> {
+        store::page(&self.store, prefix, depth, next).await
+    }
+
+    async fn head(&self, key: &Path) -> Answer<(ObjectInfo, HeaderMap)> {
+        store::head(&self.store, key).await
+    }
+
+    async fn get(&self, key: &Path, range: Option<GetRange>, e_tag: Option<String>) -> Answer<Opened> {
+        store::get(&self.store, key, range, e_tag).await
+    }
+
+    async fn put(&self, key: &Path, content: Bytes) -> Answer<()> {
+        store::put(&self.store, key, content).await
+    }
+
+    async fn begin(&self, key: &Path, _size: Option<u64>) -> Answer<String> {
+        self.store.create_multipart(key).await
+    }
+
+    async fn put_part(&self, key: &Path, upload: &str, number: usize, _at: Range<u64>, part: Bytes) -> Answer<String> {
+        store::put_part(&self.store, key, upload, number, part).await
+    }
+
+    async fn complete(&self, key: &Path, upload: &str, parts: Vec<String>, _md5: Option<[u8; 16]>) -> Answer<()> {
+        store::complete(&self.store, key, upload, parts).await
+    }
+
+    async fn abort(&self, key: &Path, upload: &str) -> Answer<()> {
+        self.store.abort_multipart(key, &upload.to_owned()).await
+    }
+
+    async fn left_over(&self, key: &Path) -> Answer<Option<LeftOver>> {
+        let listed = self.read(self.base.clone(), uploads_query(key.as_ref())).await?;
+        let Some(upload) = latest_upload(self.rest.name, &listed, key.as_ref())? else { return Ok(None) };
+        let mut left = LeftOver { upload, ..LeftOver::default() };
+        let object = below(&self.base, key.as_ref().split('/'));
+        let mut marker = None;
+        loop {
+            let page = self.read(object.clone(), parts_query(&left.upload, marker.as_deref())).await?;
+            marker = add_parts(self.rest.name, &page, &mut left)?;
+            if marker.is_none() {
+                return Ok(Some(left));
+            }
+        }
+    }
+
+    async fn copy(&self, from: &Path, to: &Path) -> Answer<()> {
+        self.store.copy(from, to).await
+    }
+
+    async fn delete(&self, key: &Path) -> Answer<()> {
+        self.store.delete(key).await
+    }
+}
