@@ -48,9 +48,7 @@ pub(crate) fn aws(settings: &Settings, name: Option<&str>, system: &System) -> R
 
 /// A target's access tokens of Google's, and what to do with them.
 pub(crate) struct GoogleWired {
-    #[expect(dead_code, reason = "for the storage commands")]
     pub(crate) http: Http,
-    #[expect(dead_code, reason = "for the storage commands")]
     pub(crate) bucket: Option<String>,
     pub(crate) credentials: Arc<GoogleCredentialSource>,
 }
@@ -69,12 +67,10 @@ pub(crate) fn google(settings: &Settings, name: Option<&str>, system: &System) -
 /// A target's access tokens of Entra's, and what to do with them.
 pub(crate) struct AzureWired {
     /// Trusts the target's own CA too.
-    #[expect(dead_code, reason = "for the storage commands")]
     pub(crate) http: Http,
-    #[expect(dead_code, reason = "for the storage commands")]
     pub(crate) container: Option<String>,
-    #[expect(dead_code, reason = "for the storage commands")]
     pub(crate) file_share: Option<String>,
+    pub(crate) file_endpoint: Option<String>,
     pub(crate) credentials: Arc<AzureCredentialSource>,
 }
 
@@ -88,8 +84,8 @@ pub(crate) fn azure(settings: &Settings, name: Option<&str>, system: &System) ->
     let http = Http::new(&http).with_context(|| format!("cannot set up HTTP for target {name:?}"))?;
     let exchange = AzureExchange::new(system.ctx.clone(), http.clone());
     let credentials = AzureCredentialSource::new(system.ctx.clone(), wired.tokens, request, exchange, target);
-    let (container, file_share) = (azure.container.clone(), azure.file_share.clone());
-    Ok(AzureWired { http, container, file_share, credentials: Arc::new(credentials) })
+    let (container, file_share, file_endpoint) = (azure.container.clone(), azure.file_share.clone(), azure.file_endpoint.clone());
+    Ok(AzureWired { http, container, file_share, file_endpoint, credentials: Arc::new(credentials) })
 }
 
 /// The self-service API, as the client `registry.client` (or `client`, when given) may use it for `scopes`.

@@ -265,7 +265,8 @@ impl Store for AzureFiles {
     }
 
     async fn begin(&self, key: &Path, size: Option<u64>) -> Answer<String> {
-        let unknown = || generic(self.rest.name, std::io::Error::other("a share must be told the length of a file before it comes"));
+        let unknown =
+            || generic(self.rest.name, std::io::Error::other("a share must be told the length of a file before it comes"));
         let name = self.unfinished(key);
         self.create(&name, size.ok_or_else(unknown)?, None).await?;
         Ok(name)

@@ -21,6 +21,7 @@ use super::azure_files::AzureFiles;
 use super::cloud::Cloud;
 use super::error::Operation;
 use super::google::Google;
+use super::identities::{AzureBearer, GoogleBearer};
 use super::location::check_key;
 use super::rest::{Rest, below};
 use super::s3::S3;
@@ -28,6 +29,8 @@ use super::service::{BearerProvider, BearerSource, Connector, GoogleProvider, Ro
 use super::store::Store;
 use super::{Entry, ObjectInfo, Progress, StorageError, Transferred};
 use crate::aws::AwsCredentialSource;
+use crate::azure::AzureCredentialSource;
+use crate::google::GoogleCredentialSource;
 use crate::http::{self as web, Http};
 
 /// S3 copies at most 5 GiB by one request.
@@ -189,6 +192,31 @@ impl Bucket {
         };
         let name = format!("{}/{}", place.account, place.name);
         Ok(Self::over(ctx, Cloud::AzureFiles, AzureFiles { rest, base }, &name, &format!("{url} {identity}")))
+    }
+
+    /// The bucket `name` of Google Cloud Storage, with the credentials of a target and at its endpoint. Asks nothing yet.
+    pub fn of_google(ctx: Ctx, http: &Http, credentials: Arc<GoogleCredentialSource>, name: &str) -> Result<Self, StorageError> {
+        let target = credentials.target();
+        let identity = format!("{} {:?}", target.provider, target.service_account);
+        let endpoint = target.storage_url().to_owned();
+        Self::open_google(ctx, http, Arc::new(GoogleBearer(credentials)), &identity, name, Some(&endpoint))
+    }
+
+    /// A container or share of Azure's, with the credentials of a target. Asks nothing yet.
+    pub fn of_azure(
+        ctx: Ctx,
+        http: &Http,
+        credentials: Arc<AzureCredentialSource>,
+        cloud: Cloud,
+        place: &AzurePlace,
+    ) -> Result<Self, StorageError> {
+        let target = credentials.target();
+        let identity = format!("{} {}", target.tenant_id, target.client_id);
+        let bearer = Arc::new(AzureBearer(credentials));
+        match cloud {
+            Cloud::AzureFiles => Self::open_azure_files(ctx, http, bearer, &identity, place),
+            _ => Self::open_azure_blob(ctx, http, bearer, &identity, place),
+        }
     }
 
     fn over(ctx: Ctx, cloud: Cloud, store: impl Store + 'static, name: &str, identity: &str) -> Self {

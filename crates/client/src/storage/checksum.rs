@@ -168,8 +168,7 @@ mod tests {
         assert_eq!(Sum::told(Cloud::Google, &one, None, false), Some(Sum::Crc32c("9f4df1e8".to_owned())));
         let two = headers(&[("x-goog-hash", "md5=nhB9nTcrtoJr2B01QqQZ1g==")]);
         assert_eq!(Sum::told(Cloud::Google, &two, None, true), Some(Sum::Md5(MD5.to_owned())));
-        let unpacked =
-            headers(&[("x-goog-hash", "crc32c=n03x6A=="), ("x-guploader-response-body-transformations", "gunzipped")]);
+        let unpacked = headers(&[("x-goog-hash", "crc32c=n03x6A=="), ("x-guploader-response-body-transformations", "gunzipped")]);
         assert_eq!(Sum::told(Cloud::Google, &unpacked, None, false), None);
     }
 

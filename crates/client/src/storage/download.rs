@@ -104,9 +104,10 @@ impl Bucket {
         let parts = futures_util::stream::iter(starts).map(move |start| {
             let (bucket, key, e_tag) = (bucket.clone(), key.clone(), e_tag.clone());
             // Spawned, so that it goes on while an earlier part is written; ends with the stream.
-            let task = AbortOnDropHandle::new(tokio::spawn(async move {
-                bucket.part(&key, start..size.min(start + PART), e_tag).await
-            }));
+            let task =
+                AbortOnDropHandle::new(tokio::spawn(
+                    async move { bucket.part(&key, start..size.min(start + PART), e_tag).await },
+                ));
             async move { task.await.unwrap_or_else(|join| Err(StorageError::Input(std::io::Error::other(join)))) }
         });
         let chunks = |part: Vec<Bytes>| futures_util::stream::iter(part.into_iter().map(Ok));
@@ -261,9 +262,7 @@ pub(super) async fn sum(a: Transferred, b: Transferred) -> Result<Transferred, S
     Ok(Transferred { files: a.files + b.files, bytes: a.bytes + b.bytes })
 }
 
-async fn blocking<T: Send + 'static>(
-    job: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
-) -> Result<T, StorageError> {
+async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T, StorageError> + Send + 'static) -> Result<T, StorageError> {
     spawn_blocking(job).await.unwrap_or_else(|join| Err(StorageError::Input(std::io::Error::other(join))))
 }
 

@@ -192,7 +192,9 @@ impl StorageError {
     /// Whether the object is simply not there.
     pub fn is_not_found(&self) -> bool {
         match self {
-            Self::Refused(refused) => matches!(refused.code.as_str(), "NoSuchKey" | "NotFound" | "BlobNotFound" | "ResourceNotFound"),
+            Self::Refused(refused) => {
+                matches!(refused.code.as_str(), "NoSuchKey" | "NotFound" | "BlobNotFound" | "ResourceNotFound")
+            }
             Self::Failed { source, .. } => matches!(source, object_store::Error::NotFound { .. }),
             _ => false,
         }
@@ -225,10 +227,9 @@ impl Refused {
             | (_, "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "InsufficientAccountPermissions") => {
                 self.cloud.not_allowed(self.operation, &self.what)
             }
-            (
-                Cloud::S3,
-                "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException",
-            ) => WRONG_REGION.to_owned(),
+            (Cloud::S3, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+                WRONG_REGION.to_owned()
+            }
             (_, "NoSuchBucket" | "ContainerNotFound" | "ShareNotFound") => {
                 "there is no such bucket: check its name, and the endpoint".to_owned()
             }

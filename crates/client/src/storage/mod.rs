@@ -19,6 +19,7 @@ mod download;
 mod error;
 mod filter;
 mod google;
+mod identities;
 mod local;
 mod location;
 mod rest;

@@ -105,7 +105,8 @@ impl Bucket {
             LeftOver { upload: begun.map_err(|error| self.failed(Operation::Write, key, error))?, ..LeftOver::default() }
         };
         let mut upload = Upload { store: self.store.clone(), key: at.clone(), id: Some(left.upload.clone()), keep: resume };
-        let sending = Sending { store: self.store.clone(), key: at, left: Arc::new(left), part_size: part_size(length), keep: resume };
+        let sending =
+            Sending { store: self.store.clone(), key: at, left: Arc::new(left), part_size: part_size(length), keep: resume };
         match sending.run(source, progress).await {
             Ok(sent) => {
                 if let Some(expected) = length.filter(|length| *length != sent.read) {
@@ -269,12 +270,7 @@ impl Sending {
     }
 
     /// Spawned, so that the parts travel while the next one is read; ends with its handle.
-    fn send(
-        &self,
-        number: usize,
-        at: Range<u64>,
-        part: Bytes,
-    ) -> impl Future<Output = Result<Arrived, Broken>> + use<> {
+    fn send(&self, number: usize, at: Range<u64>, part: Bytes) -> impl Future<Output = Result<Arrived, Broken>> + use<> {
         let (store, key, left) = (self.store.clone(), self.key.clone(), self.left.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             let length = part.len() as u64;

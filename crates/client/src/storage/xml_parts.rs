@@ -105,7 +105,8 @@ mod tests {
         let mut left = LeftOver::default();
         assert_eq!(add_parts("S3", &body.into(), &mut left).unwrap().as_deref(), Some("1"));
         assert_eq!(left.parts[&0], LeftPart { id: "\"AB\"".to_owned(), size: 5, md5: "ab".to_owned() });
-        let last = "<ListPartsResult><IsTruncated>false</IsTruncated><NextPartNumberMarker>0</NextPartNumberMarker></ListPartsResult>";
+        let last =
+            "<ListPartsResult><IsTruncated>false</IsTruncated><NextPartNumberMarker>0</NextPartNumberMarker></ListPartsResult>";
         assert_eq!(add_parts("S3", &last.into(), &mut left).unwrap(), None);
     }
 }

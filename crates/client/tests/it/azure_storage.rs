@@ -59,7 +59,8 @@ pub(crate) fn md5_base64(content: &[u8]) -> String {
 }
 
 fn refusal(status: u16, code: &str) -> Response {
-    let body = format!("\u{feff}<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code} it is.\nRequestId:1</Message></Error>");
+    let body =
+        format!("\u{feff}<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code} it is.\nRequestId:1</Message></Error>");
     (StatusCode::from_u16(status).unwrap(), [("x-ms-error-code", code.to_owned())], body).into_response()
 }
 
@@ -157,7 +158,9 @@ fn blob(
             let list = String::from_utf8(body.to_vec()).unwrap();
             let mut content = Vec::new();
             for name in list.split("<Latest>").skip(1) {
-                let Some(block) = inside.blocks.get(name.split('<').next().unwrap()) else { return refusal(400, "InvalidBlockList") };
+                let Some(block) = inside.blocks.get(name.split('<').next().unwrap()) else {
+                    return refusal(400, "InvalidBlockList");
+                };
                 content.extend_from_slice(block);
             }
             inside.blocks.clear();

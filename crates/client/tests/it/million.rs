@@ -24,8 +24,11 @@ async fn page(Query(query): Query<HashMap<String, String>>) -> String {
     let first: usize = query.get("continuation-token").map_or(0, |token| token.parse().unwrap());
     let mut xml = String::from("<ListBucketResult>");
     for n in first..(first + PAGE).min(OBJECTS) {
-        write!(xml, "<Contents><Key>t/{n:07}.csv</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{n}</Size></Contents>")
-            .unwrap();
+        write!(
+            xml,
+            "<Contents><Key>t/{n:07}.csv</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{n}</Size></Contents>"
+        )
+        .unwrap();
     }
     if first + PAGE < OBJECTS {
         write!(xml, "<NextContinuationToken>{}</NextContinuationToken>", first + PAGE).unwrap();

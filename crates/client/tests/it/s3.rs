@@ -116,8 +116,11 @@ async fn bucket(
     if query.contains_key("uploads") {
         let mut xml = String::from("<ListMultipartUploadsResult>");
         for (upload, (key, _)) in &inside.uploads {
-            write!(xml, "<Upload><Key>{key}</Key><UploadId>{upload}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>")
-                .unwrap();
+            write!(
+                xml,
+                "<Upload><Key>{key}</Key><UploadId>{upload}</UploadId><Initiated>2026-01-01T00:00:00Z</Initiated></Upload>"
+            )
+            .unwrap();
         }
         return (xml + "</ListMultipartUploadsResult>").into_response();
     }

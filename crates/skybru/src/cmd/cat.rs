@@ -11,10 +11,10 @@ use super::{Call, Outcome};
 /// Arguments of `cat`.
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
-    /// TARGET:path or `s3://BUCKET/KEY` (several are printed one after the other)
+    /// TARGET:path, `s3://BUCKET/KEY`, `gs://BUCKET/KEY` or `az://ACCOUNT/CONTAINER/KEY` (several are printed one after the other)
     #[arg(required = true)]
     places: Vec<Location>,
-    /// Whose credentials to use for an s3:// address
+    /// Whose credentials to use for an s3://, gs:// or az:// address
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }

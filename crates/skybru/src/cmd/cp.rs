@@ -13,9 +13,9 @@ use super::{Call, Outcome};
 /// Arguments of `cp`.
 #[derive(Debug, Args)]
 pub(crate) struct CpArgs {
-    /// TARGET:path, `s3://BUCKET/KEY`, a local path, or - for standard input
+    /// TARGET:path, `s3://BUCKET/KEY`, `gs://…`, `az://ACCOUNT/CONTAINER/KEY`, a local path, or - for standard input
     from: Location,
-    /// TARGET:path, `s3://BUCKET/KEY`, a local path, or - for standard output
+    /// TARGET:path, `s3://BUCKET/KEY`, `gs://…`, `az://ACCOUNT/CONTAINER/KEY`, a local path, or - for standard output
     to: Location,
     /// Everything below a prefix or folder
     #[arg(short, long)]
@@ -28,7 +28,7 @@ pub(crate) struct CpArgs {
     dry_run: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Whose credentials to use for an s3:// address
+    /// Whose credentials to use for an s3://, gs:// or az:// address
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }

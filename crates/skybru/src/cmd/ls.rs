@@ -12,12 +12,12 @@ use super::{Call, Outcome};
 /// Arguments of `ls`.
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// TARGET:path or `s3://BUCKET/PREFIX`
+    /// TARGET:path, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`
     place: Location,
     /// Everything below, not only up to the next slash
     #[arg(short, long)]
     recursive: bool,
-    /// Whose credentials to use for an s3:// address
+    /// Whose credentials to use for an s3://, gs:// or az:// address
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }

@@ -12,7 +12,7 @@ use super::{Call, Outcome};
 /// Arguments of `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
-    /// TARGET:path or `s3://BUCKET/KEY`
+    /// TARGET:path, `s3://BUCKET/KEY`, `gs://BUCKET/KEY` or `az://ACCOUNT/CONTAINER/KEY`
     #[arg(required = true)]
     places: Vec<Location>,
     /// Everything below a prefix
@@ -23,7 +23,7 @@ pub(crate) struct RmArgs {
     dry_run: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Whose credentials to use for an s3:// address
+    /// Whose credentials to use for an s3://, gs:// or az:// address
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }

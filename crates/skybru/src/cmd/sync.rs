@@ -13,9 +13,9 @@ use super::{Call, Outcome};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 pub(crate) struct SyncArgs {
-    /// TARGET:prefix, `s3://BUCKET/PREFIX` or a local folder
+    /// TARGET:prefix, `s3://BUCKET/PREFIX`, `gs://…`, `az://ACCOUNT/CONTAINER/PREFIX` or a local folder
     from: Location,
-    /// TARGET:prefix, `s3://BUCKET/PREFIX` or a local folder
+    /// TARGET:prefix, `s3://BUCKET/PREFIX`, `gs://…`, `az://ACCOUNT/CONTAINER/PREFIX` or a local folder
     to: Location,
     /// Delete what only the destination has, once everything is copied
     #[arg(long)]
@@ -31,7 +31,7 @@ pub(crate) struct SyncArgs {
     dry_run: bool,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Whose credentials to use for an s3:// address
+    /// Whose credentials to use for an s3://, gs:// or az:// address
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }

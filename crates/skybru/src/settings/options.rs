@@ -180,6 +180,8 @@ pub(crate) struct AzureOptions {
     pub(crate) authority: Option<String>,
     /// Another base URL for blobs, with the account as the path's first segment: a lab's.
     pub(crate) endpoint: Option<String>,
+    /// The same for file shares.
+    pub(crate) file_endpoint: Option<String>,
     /// A PEM file with certificates to trust at these addresses, beside the machine's own and the client's.
     pub(crate) ca_file: Option<String>,
 }
