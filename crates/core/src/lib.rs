@@ -5,6 +5,7 @@
 //! edge; inside, no bare string carries meaning.
 //!
 //! * [`org`]: Norwegian organisation numbers and their ISO 6523 form, `0192:NNNNNNNNN`
+//! * [`person`]: person numbers, checked and never printed
 //! * [`scope`]: scopes, prefixes and sets of scopes
 //! * [`issuer`]: the exact URL of an issuer
 //! * [`id`]: identifiers that cannot be swapped
@@ -15,6 +16,7 @@ pub mod ctx;
 pub mod id;
 pub mod issuer;
 pub mod org;
+pub mod person;
 pub mod scope;
 pub mod secret;
 
@@ -22,5 +24,6 @@ pub use ctx::{Clock, Ctx, Randomness};
 pub use id::{ClientId, KeyId};
 pub use issuer::IssuerUrl;
 pub use org::{OrgId, OrgNumber};
+pub use person::PersonNumber;
 pub use scope::{Prefix, ScopeName, ScopeSet};
 pub use secret::Secret;

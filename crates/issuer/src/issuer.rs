@@ -8,6 +8,10 @@ use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
 use skybru_store::{AssertionLog, LiveRegistry};
 
+use crate::certificates::Certificates;
+use crate::compat::Compat;
+use crate::delegation::Delegations;
+use crate::details::{DetailsRegistry, RegistryDetails};
 use crate::keys::KeyRing;
 use crate::profile::Profile;
 
@@ -30,6 +34,10 @@ pub struct Issuer {
     pub(crate) registry: Arc<LiveRegistry>,
     pub(crate) log: Arc<dyn AssertionLog>,
     pub(crate) ctx: Ctx,
+    pub(crate) compat: Compat,
+    pub(crate) certificates: Option<Arc<Certificates>>,
+    pub(crate) delegations: Arc<Delegations>,
+    pub(crate) details: Arc<dyn DetailsRegistry>,
     keys: RwLock<Arc<KeyRing>>,
 }
 
@@ -43,7 +51,41 @@ impl Issuer {
         log: Arc<dyn AssertionLog>,
         ctx: Ctx,
     ) -> Self {
-        Self { settings, registry, log, ctx, keys: RwLock::new(Arc::new(keys)) }
+        Self {
+            settings,
+            log,
+            ctx,
+            compat: Compat::default(),
+            certificates: None,
+            delegations: Arc::new(Delegations::built_in(Arc::clone(&registry))),
+            details: Arc::new(RegistryDetails(Arc::clone(&registry))),
+            registry,
+            keys: RwLock::new(Arc::new(keys)),
+        }
+    }
+
+    /// The same with other switches.
+    #[must_use]
+    pub fn with_compat(self, compat: Compat) -> Self {
+        Self { compat, ..self }
+    }
+
+    /// The same, taking business certificates of these authorities. Without this no certificate is taken.
+    #[must_use]
+    pub fn with_certificates(self, certificates: Arc<Certificates>) -> Self {
+        Self { certificates: Some(certificates), ..self }
+    }
+
+    /// The same, asking others for delegations.
+    #[must_use]
+    pub fn with_delegations(self, delegations: Arc<Delegations>) -> Self {
+        Self { delegations, ..self }
+    }
+
+    /// The same, asking another registry for systems and consents.
+    #[must_use]
+    pub fn with_details(self, details: Arc<dyn DetailsRegistry>) -> Self {
+        Self { details, ..self }
     }
 
     /// The `iss` of its tokens.

@@ -1,6 +1,8 @@
 //! The authorization server.
 //!
 //! * [`Issuer`] answers token requests; its rules are in [`grant`], its refusals in [`refusal`]
+//! * [`certificates`], [`delegation`], [`details`]: what else a request may have to prove, and who is asked
+//! * [`compat`]: switches where the contract is silent
 //! * [`profile`] tells Maskinporten from Skyporten: metadata and subject
 //! * [`keys`] holds what signs
 //! * [`private`] is the issuer without a server: static documents, keys with a life of their own, tokens signed on the spot
@@ -10,6 +12,11 @@
 //! How the national services behave is told in the documentation of Digdir; where that is silent, known clients decide, and the
 //! comment says so.
 
+pub mod certificates;
+pub mod compat;
+pub mod delegation;
+pub mod details;
+pub mod fetch;
 pub mod grant;
 pub mod http;
 mod issuer;
@@ -19,6 +26,7 @@ pub mod profile;
 pub mod refusal;
 pub mod selfservice;
 
+pub use compat::Compat;
 pub use issuer::{Issuer, IssuerSettings};
 pub use keys::KeyRing;
 pub use profile::Profile;

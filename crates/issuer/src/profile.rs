@@ -1,9 +1,12 @@
 //! Maskinporten and Skyporten share clients, keys and scopes. They differ in metadata and in the token's subject.
 
-use skybru_core::{IssuerUrl, OrgId, ScopeSet};
+use skybru_core::{IssuerUrl, ScopeSet};
 use skybru_protocol::claims::skyporten_subject;
+use skybru_protocol::details::{CONSENT, SYSTEM_USER};
 use skybru_protocol::metadata::DiscoveryDocument;
 use skybru_protocol::oauth::JWT_BEARER;
+
+use crate::compat::MultiScope;
 
 /// Which of the national services an issuer behaves like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +30,12 @@ impl Profile {
         }
     }
 
-    /// The token's `sub`, if it has one.
-    pub fn subject(self, consumer: OrgId, scopes: &ScopeSet) -> Option<String> {
-        match self {
-            Self::Maskinporten => None,
-            Self::Skyporten { .. } => Some(skyporten_subject(consumer, scopes)),
+    /// The token's `sub`, if it has one: the consumer's number as the `consumer` claim has it, a semicolon, the scope.
+    pub fn subject(self, consumer: &str, scopes: &ScopeSet, several: MultiScope) -> Option<String> {
+        match (self, several, scopes.iter().next()) {
+            (Self::Maskinporten, _, _) => None,
+            (Self::Skyporten { .. }, MultiScope::First, Some(first)) => Some(skyporten_subject(consumer, first)),
+            (Self::Skyporten { .. }, _, _) => Some(skyporten_subject(consumer, scopes)),
         }
     }
 
@@ -48,7 +52,10 @@ impl Profile {
             ..DiscoveryDocument::default()
         };
         match self {
-            Self::Maskinporten | Self::Skyporten { cloud_metadata: false } => base,
+            Self::Maskinporten => {
+                DiscoveryDocument { authorization_details_types_supported: list(&[SYSTEM_USER, CONSENT]), ..base }
+            }
+            Self::Skyporten { cloud_metadata: false } => base,
             Self::Skyporten { cloud_metadata: true } => DiscoveryDocument {
                 response_types_supported: list(&["token"]),
                 subject_types_supported: list(&["public"]),

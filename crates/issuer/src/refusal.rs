@@ -5,9 +5,14 @@
 use skybru_core::scope::ScopeError;
 use skybru_core::{KeyId, OrgNumber, ScopeName};
 use skybru_protocol::assertion::AssertionError;
+use skybru_protocol::details::DetailsError;
 use skybru_protocol::jose::SigningKeyError;
 use skybru_protocol::oauth::{ErrorBody, OAuthCode, TokenFormError, description};
 use skybru_store::StoreError;
+
+use crate::certificates::CertificateProblem;
+use crate::delegation::DelegationError;
+use crate::details::DetailsFault;
 
 /// A refusal, or a fault of ours.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +54,17 @@ pub enum GrantError {
     /// The key is older than a year.
     #[error("Invalid assertion. Client authentication failed. Expired key.")]
     KeyExpired(KeyId),
-    /// `x5c` is not an array of strings.
+    /// `x5c` is not an array of certificates.
     #[error("Invalid assertion. Client authentication failed. Invalid JWT header x5c.")]
-    CertificateHeader,
-    /// No trusted certificate, and no registered key either.
+    CertificateHeader(#[source] CertificateProblem),
+    /// A certificate that is not trusted here, has expired, is revoked, or is none of an organisation.
     #[error("Invalid assertion. Client authentication failed. The JWT is signed with an invalid certificate.")]
-    CertificateUntrusted,
+    CertificateUntrusted(#[source] CertificateProblem),
+    /// A trusted certificate of another organisation.
+    #[error(
+        "Invalid assertion. Client authentication failed. Invalid JWT. Invalid organization number for client. Does not match certificate orgno."
+    )]
+    CertificateOrganisation,
     /// Used before.
     #[error("Validation of JWT Bearer grant failed. Grant is used before.")]
     Replayed,
@@ -67,6 +77,9 @@ pub enum GrantError {
     /// The scope is not for Maskinporten clients.
     #[error("Token request contains scopes not allowed for maskinporten")]
     ScopeNotForMaskinporten(ScopeName),
+    /// More than one scope, and this issuer is set to refuse that.
+    #[error("Token request contains several scopes; ask for one token per scope")]
+    SeveralScopes,
     /// `consumer_org` names the client itself, or the scope cannot be delegated.
     #[error("Validation of JWT claim failed: The combination consumer_org in claim and delegation scope on client is invalid")]
     ConsumerOrgClaim,
@@ -83,12 +96,15 @@ pub enum GrantError {
         /// To whom.
         supplier: OrgNumber,
     },
-    /// A type of authorization details that nobody registered.
-    #[error("Unknown authorization details type")]
-    DetailsType,
-    /// Authorization details that are no array of objects.
-    #[error("Invalid authorization details values")]
-    DetailsValues,
+    /// Authorization details that are unknown, malformed, or not so.
+    #[error(transparent)]
+    Details(#[from] DetailsError),
+    /// A source of delegations cannot answer, so nothing is allowed.
+    #[error("the source of delegations failed")]
+    Delegations(#[from] DelegationError),
+    /// The registry of systems and consents cannot answer, so nothing is allowed.
+    #[error("the registry of systems and consents failed")]
+    DetailsAway(#[from] DetailsFault),
     /// The log of used assertions cannot answer, so nothing is allowed.
     #[error("the log of used assertions failed")]
     Store(#[from] StoreError),
@@ -116,6 +132,18 @@ fn join(scopes: &[ScopeName]) -> String {
     scopes.iter().map(ScopeName::as_str).collect::<Vec<_>>().join(", ")
 }
 
+impl From<CertificateProblem> for GrantError {
+    fn from(problem: CertificateProblem) -> Self {
+        use skybru_protocol::certificate::CertificateError;
+        match &problem {
+            CertificateProblem::Contents(CertificateError::Header(_) | CertificateError::Unreadable { .. }) => {
+                Self::CertificateHeader(problem)
+            }
+            _ => Self::CertificateUntrusted(problem),
+        }
+    }
+}
+
 impl GrantError {
     /// The word in `error`, which also decides the status.
     pub fn code(&self) -> OAuthCode {
@@ -128,19 +156,19 @@ impl GrantError {
             | Self::Claim { .. }
             | Self::ScopeSyntax(_)
             | Self::ConsumerOrgClaim
-            | Self::DetailsType
-            | Self::DetailsValues => OAuthCode::InvalidRequest,
+            | Self::Details(_) => OAuthCode::InvalidRequest,
             Self::Assertion(_)
             | Self::ClientNotFound
             | Self::KeyNotNamed
             | Self::KeyUnknown
             | Self::KeyExpired(_)
-            | Self::CertificateHeader
-            | Self::CertificateUntrusted
+            | Self::CertificateHeader(_)
+            | Self::CertificateUntrusted(_)
+            | Self::CertificateOrganisation
             | Self::Replayed => OAuthCode::InvalidGrant,
-            Self::ScopeNotOnClient(_) | Self::ScopeNotForMaskinporten(_) => OAuthCode::InvalidScope,
+            Self::ScopeNotOnClient(_) | Self::ScopeNotForMaskinporten(_) | Self::SeveralScopes => OAuthCode::InvalidScope,
             Self::NoAccess(_) | Self::NoDelegation { .. } => OAuthCode::Forbidden,
-            Self::Store(_) => OAuthCode::TemporarilyUnavailable,
+            Self::Store(_) | Self::Delegations(_) | Self::DetailsAway(_) => OAuthCode::TemporarilyUnavailable,
             Self::Signing(_) => OAuthCode::ServerError,
         }
     }
@@ -158,20 +186,25 @@ impl GrantError {
             Self::Claim { .. } | Self::ScopeSyntax(_) => Some("MP-011"),
             Self::Replayed => Some("MP-012"),
             Self::ClientNotFound => Some("MP-100"),
-            Self::KeyNotNamed | Self::KeyUnknown | Self::CertificateUntrusted => Some("MP-120"),
+            Self::KeyNotNamed | Self::KeyUnknown | Self::CertificateUntrusted(_) => Some("MP-120"),
             Self::KeyExpired(_) => Some("MP-121"),
-            Self::CertificateHeader => Some("MP-123"),
+            Self::CertificateOrganisation => Some("MP-122"),
+            Self::CertificateHeader(_) => Some("MP-123"),
             Self::ScopeNotOnClient(_) => Some("MP-200"),
             Self::ScopeNotForMaskinporten(_) => Some("MP-201"),
             Self::NoAccess(_) => Some("MP-250"),
             Self::NoDelegation { .. } => Some("MP-251"),
-            Self::DetailsType => Some("MP-301"),
-            Self::DetailsValues => Some("MP-303"),
+            Self::Details(DetailsError::Type) => Some("MP-301"),
+            Self::Details(DetailsError::Fields) => Some("MP-302"),
+            Self::Details(DetailsError::Values(_)) => Some("MP-303"),
             Self::UnsupportedGrantType
             | Self::MissingParameter(_)
             | Self::Form(_)
             | Self::Body(_)
+            | Self::SeveralScopes
             | Self::ConsumerOrgClaim
+            | Self::Delegations(_)
+            | Self::DetailsAway(_)
             | Self::Store(_)
             | Self::Signing(_) => None,
         }
@@ -179,7 +212,7 @@ impl GrantError {
 
     /// Whether the fault is ours, so that the caller learns nothing of its cause.
     pub fn is_fault(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Signing(_))
+        matches!(self, Self::Store(_) | Self::Signing(_) | Self::Delegations(_) | Self::DetailsAway(_))
     }
 
     /// The body on the wire. `issuer` and `trace_id` go into it as Maskinporten does it.
@@ -196,6 +229,7 @@ impl GrantError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skybru_protocol::certificate::CertificateError;
     use std::fmt::Write as _;
 
     /// Every reason with its status, code and text: the table that reviewers read.
@@ -221,17 +255,22 @@ mod tests {
             GrantError::KeyNotNamed,
             GrantError::KeyUnknown,
             GrantError::KeyExpired("k".parse().unwrap()),
-            GrantError::CertificateHeader,
-            GrantError::CertificateUntrusted,
+            CertificateProblem::from(CertificateError::Header("a text")).into(),
+            CertificateProblem::Revoked.into(),
+            GrantError::CertificateOrganisation,
             GrantError::Replayed,
             GrantError::ScopeSyntax(ScopeError::Empty),
             GrantError::ScopeNotOnClient(vec![scope.clone(), "a:b".parse().unwrap()]),
             GrantError::ScopeNotForMaskinporten(scope.clone()),
+            GrantError::SeveralScopes,
             GrantError::ConsumerOrgClaim,
             GrantError::NoAccess(scope.clone()),
             GrantError::NoDelegation { consumer: org, scope, supplier: org },
-            GrantError::DetailsType,
-            GrantError::DetailsValues,
+            DetailsError::Type.into(),
+            DetailsError::Fields.into(),
+            DetailsError::Values(", system user not found").into(),
+            DelegationError::Timeout.into(),
+            DetailsFault(String::new()).into(),
             GrantError::Store(StoreError::Closed),
             GrantError::Signing(SigningKeyError::Library),
         ];

@@ -8,10 +8,13 @@
 //! find the key; only the last one can become a token. The rules are those of Maskinporten's JWT grant, on top of
 //! [RFC 7523, section 3](https://www.rfc-editor.org/rfc/rfc7523#section-3).
 
+use std::fmt;
+
 use aws_lc_rs::digest;
 use serde_json::{Map, Value};
 use skybru_core::{ClientId, IssuerUrl, OrgNumber};
 
+use crate::claims::Pid;
 use crate::jose::{Algorithm, Header, Jws, VerifyingKey, VerifyingKeyError};
 use crate::json;
 
@@ -86,8 +89,8 @@ impl Default for TimeRules {
     }
 }
 
-/// The claims of an assertion; who reads them knows at which stage of trust.
-#[derive(Debug, Clone, PartialEq)]
+/// The claims of an assertion; who reads them knows at which stage of trust. Printing them shows no person.
+#[derive(Clone, PartialEq)]
 pub struct AssertionClaims {
     /// The client.
     pub client: ClientId,
@@ -104,13 +107,21 @@ pub struct AssertionClaims {
     /// The resources, whether sent as string or array.
     pub resources: Vec<String>,
     /// A person's identity number.
-    pub pid: Option<String>,
+    pub pid: Option<Pid>,
     /// The legal consumer, when a supplier asks.
     pub consumer_org: Option<String>,
     /// A registration made on behalf of another.
     pub on_behalf_of: Option<String>,
     /// Rich authorization details as sent.
     pub authorization_details: Option<Value>,
+}
+
+impl fmt::Debug for AssertionClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("AssertionClaims");
+        shown.field("client", &self.client).field("iat", &self.iat).field("exp", &self.exp).field("scope", &self.scope);
+        shown.field("resources", &self.resources).field("consumer_org", &self.consumer_org).finish_non_exhaustive()
+    }
 }
 
 /// What arrived on the wire, taken apart. Nothing in it may be trusted, so nothing in it can be read.
@@ -158,7 +169,7 @@ impl UnverifiedAssertion {
             jti: string(&claims, "jti")?,
             scope: string(&claims, "scope")?,
             resources: strings(&claims, "resource", MAX_RESOURCES)?,
-            pid: string(&claims, "pid")?,
+            pid: string(&claims, "pid")?.map(Pid::from),
             consumer_org: string(&claims, "consumer_org")?,
             on_behalf_of: string(&claims, "iss_onbehalfof")?,
             authorization_details: claims.get("authorization_details").filter(|value| !value.is_null()).cloned(),
@@ -439,6 +450,12 @@ mod tests {
         assert_ne!(print(|c| c["jti"] = json!("1")), print(|c| (c["jti"], c["iss"]) = (json!("1"), json!("client-2"))));
         assert_eq!(print(|_| ()), print(|_| ()));
         assert_ne!(print(|_| ()), print(|c| c["exp"] = json!(NOW + 60)));
+    }
+
+    #[test]
+    fn a_person_is_not_printed() {
+        let shown = format!("{:?}", verify(|c| c["pid"] = json!("10850199405")).unwrap());
+        assert!(!shown.contains("10850199405"), "{shown}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The grant of [RFC 7523, section 2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -63,7 +64,7 @@ impl fmt::Debug for TokenForm {
     }
 }
 
-/// The successful answer. Exactly these four members: known clients fail on a fifth.
+/// The successful answer. Exactly four members: known clients fail on a fifth, which is there only for those who asked for details.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenAnswer {
     /// The token itself.
@@ -75,6 +76,9 @@ pub struct TokenAnswer {
     /// The granted scopes with single blanks between.
     #[serde(default)]
     pub scope: String,
+    /// What was granted of the details that were asked for ([RFC 9396, section 7](https://www.rfc-editor.org/rfc/rfc9396#section-7)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<Value>,
 }
 
 impl fmt::Debug for TokenAnswer {
@@ -168,6 +172,7 @@ mod tests {
             token_type: "Bearer".into(),
             expires_in: 119,
             scope: "difitest:test1".into(),
+            authorization_details: None,
         };
         assert_eq!(
             serde_json::to_string(&answer).unwrap(),

@@ -101,6 +101,7 @@ impl AccessToken {
     /// The issuer's answer as if it came now: for those who print it as JSON. It holds the token in clear.
     pub fn answer(&self, now: Timestamp) -> TokenAnswer {
         TokenAnswer {
+            authorization_details: None,
             access_token: self.token.expose().to_owned(),
             token_type: "Bearer".to_owned(),
             expires_in: self.expires_in(now),

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::json;
-use skybru_protocol::oauth::{TokenAnswer, TokenForm};
+use skybru_protocol::oauth::{OAuthCode, TokenAnswer, TokenForm};
 
 use super::report::{Failure, TraceId};
 use crate::issuer::Issuer;
@@ -51,7 +51,8 @@ fn granted(answer: &TokenAnswer) -> Response {
 
 fn refused(error: GrantError, issuer: &Issuer, trace_id: &TraceId) -> Response {
     let code = error.code();
-    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let number = if code == OAuthCode::Forbidden { issuer.compat.forbidden_status } else { code.status() };
+    let status = StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Json(error.body(issuer.url(), &trace_id.0));
     let mut response = (status, [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")], body).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use skybru_core::KeyId;
+use skybru_core::{KeyId, OrgNumber};
+use skybru_protocol::certificate::{BusinessCertificate, CertificateChain};
 use skybru_protocol::jose::{Algorithm, Jwk, VerifyingKey};
 use skybru_store::Change;
 use skybru_store::registry::ClientKey;
@@ -68,9 +69,12 @@ impl SelfService {
         let now = self.ctx.clock.now();
         let keys = check(&input.keys, now)?;
         self.change(|registry| {
-            let client = own_client(registry, caller, client, false)?.client_id.clone();
+            let client = own_client(registry, caller, client, false)?;
+            for key in &keys {
+                check_lock(key, client.client_orgno).map_err(|message| ApiError::field("JwksRequest", "keys", message))?;
+            }
             let view = KeySetView::new(keys.iter());
-            Ok((vec![Change::PutKeys { client, keys }], view))
+            Ok((vec![Change::PutKeys { client: client.client_id.clone(), keys }], view))
         })
         .await
     }
@@ -115,9 +119,27 @@ fn check_key(jwk: &Jwk, now: Timestamp) -> Result<ClientKey, String> {
     let alg = jwk.alg.as_deref().and_then(|alg| alg.parse::<Algorithm>().ok()).filter(|alg| alg.is_rs());
     let alg = alg.ok_or_else(|| format!("key {kid}: alg must be RS256, RS384 or RS512"))?;
     VerifyingKey::from_jwk(jwk).map_err(|e| format!("key {kid}: {e}"))?;
-    // Only the six members are kept: clients send back what they read (exp, created), and certificates are not looked at.
-    let known =
-        Jwk { other: serde_json::Map::new(), crv: None, x: None, y: None, alg: Some(alg.name().to_owned()), ..jwk.clone() };
+    // Six members are kept, and the certificate that the key is locked to: clients send back what they read (exp, created).
+    let other =
+        jwk.other.get("x5c").filter(|x5c| !x5c.is_null()).map(|x5c| ("x5c".to_owned(), x5c.clone())).into_iter().collect();
+    let known = Jwk { other, crv: None, x: None, y: None, alg: Some(alg.name().to_owned()), ..jwk.clone() };
     let expires = now.saturating_add(KEY_LIFETIME).unwrap_or(now);
     Ok(ClientKey { kid, jwk: known, created: now, expires })
+}
+
+/// A key that comes with a certificate is locked to it: the certificate must be that of this key and of the client's organisation. Whether
+/// it is trusted is looked at when the key is used, for that can change.
+fn check_lock(key: &ClientKey, owner: OrgNumber) -> Result<(), String> {
+    let Some(x5c) = key.jwk.other.get("x5c") else { return Ok(()) };
+    let kid = &key.kid;
+    let chain = CertificateChain::parse(x5c).map_err(|e| format!("key {kid}: {e}"))?;
+    let contents = BusinessCertificate::from_der(chain.leaf()).map_err(|e| format!("key {kid}: {e}"))?;
+    let same = VerifyingKey::from_jwk(&key.jwk).is_ok_and(|known| known == contents.key);
+    if !same {
+        return Err(format!("key {kid}: the certificate is that of another key"));
+    }
+    if contents.org != Some(owner) {
+        return Err(format!("key {kid}: the certificate is not that of organisation {owner}"));
+    }
+    Ok(())
 }

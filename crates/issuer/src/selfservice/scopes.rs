@@ -1,6 +1,9 @@
 //! Scopes of the caller's own prefixes.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use skybru_core::{Prefix, ScopeName};
 use skybru_store::Change;
 use skybru_store::registry::{IntegrationType, Scope, Visibility};
@@ -32,6 +35,35 @@ pub struct ScopeInput {
     pub delegation_source: Option<String>,
     /// `true` brings a deactivated scope back (PUT only).
     pub active: Option<bool>,
+    /// What only logins, listings and API providers look at, and what nobody knows; of the latter nothing is kept.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+/// Members that are kept and told as they were given.
+const KEPT: [&str; 11] = [
+    "authorization_max_lifetime",
+    "authorization_max_age",
+    "descriptions",
+    "enforced_aud_for_access_token",
+    "enforced_aud_for_introspection",
+    "protected",
+    "requires_pseudonymous_tokens",
+    "requires_user_authentication",
+    "requires_user_consent",
+    "supports_european_businesses",
+    "token_type",
+];
+
+/// What of a scope's further members is kept: the known ones, and descriptions in other languages (`description#nn`).
+fn kept(more: &Map<String, Value>) -> Option<Arc<Map<String, Value>>> {
+    let known = |name: &str| KEPT.contains(&name) || name.starts_with("description#") || name.starts_with("long_description#");
+    let kept: Map<String, Value> = more
+        .iter()
+        .filter(|(name, value)| known(name) && !value.is_null())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    (!kept.is_empty()).then(|| Arc::new(kept))
 }
 
 /// A scope as it goes out: its name in three members, because clients build it from two of them.
@@ -41,13 +73,16 @@ pub struct ScopeView {
     subscope: String,
     #[serde(flatten)]
     scope: Scope,
-    token_type: &'static str,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 impl From<&Scope> for ScopeView {
     fn from(scope: &Scope) -> Self {
         let (prefix, subscope) = (scope.name.prefix().to_owned(), scope.name.subscope().to_owned());
-        Self { prefix, subscope, scope: scope.clone(), token_type: "SELF_CONTAINED" }
+        let mut more = scope.more.as_deref().cloned().unwrap_or_default();
+        more.entry("token_type").or_insert_with(|| "SELF_CONTAINED".into());
+        Self { prefix, subscope, scope: Scope { more: None, ..scope.clone() }, more }
     }
 }
 
@@ -173,7 +208,7 @@ fn from_input(
         allowed_integration_types: input.allowed_integration_types.clone().unwrap_or_default(),
         at_max_age: input.at_max_age.unwrap_or(0),
         delegation_source: input.delegation_source.clone().filter(|text| !text.is_empty()),
-        more: None,
+        more: kept(&input.more),
         active: input.active.unwrap_or(true),
         created,
         last_updated,

@@ -16,7 +16,7 @@ use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::jose::{Jws, SigningKey, VerifyingKey};
 use skybru_store::memory::MemoryStore;
 use skybru_store::registry::AccessState;
-use skybru_store::{AssertionLog, LiveRegistry};
+use skybru_store::{AssertionLog, Change, LiveRegistry, Record};
 use tower::ServiceExt as _;
 
 pub(crate) const NOW: i64 = 1_700_000_000;
@@ -37,6 +37,7 @@ pub(crate) struct TestIssuer {
     pub(crate) maskinporten: Router,
     pub(crate) skyporten: Router,
     pub(crate) api: Router,
+    pub(crate) registry: Arc<LiveRegistry>,
     keys: KeyRing,
 }
 
@@ -59,17 +60,26 @@ pub(crate) fn org(number: &str) -> OrgNumber {
 
 impl TestIssuer {
     pub(crate) async fn start() -> Self {
-        Self::with_log(Arc::new(MemoryStore::default())).await
+        Self::adapted(|issuer| issuer).await
+    }
+
+    /// Issuers that differ from the usual ones, such as in a switch.
+    pub(crate) async fn adapted(adapt: impl Fn(Issuer) -> Issuer) -> Self {
+        Self::build(Arc::new(MemoryStore::default()), adapt).await
     }
 
     pub(crate) async fn with_log(log: Arc<dyn AssertionLog>) -> Self {
+        Self::build(log, |issuer| issuer).await
+    }
+
+    async fn build(log: Arc<dyn AssertionLog>, adapt: impl Fn(Issuer) -> Issuer) -> Self {
         let (ctx, clock) = Ctx::fixed(NOW, 7);
         let registry = Arc::new(LiveRegistry::load(Arc::new(MemoryStore::default())).await.unwrap());
         let keys = KeyRing::new(Arc::new(SigningKey::from_text(KEY, Some(&"issuer-key".parse().unwrap())).unwrap()), &[]);
         let issuer = |url: &str, profile| {
             let url = url.parse().unwrap();
             let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
-            Arc::new(Issuer::new(settings, keys.clone(), registry.clone(), log.clone(), ctx.clone()))
+            Arc::new(adapt(Issuer::new(settings, keys.clone(), registry.clone(), log.clone(), ctx.clone())))
         };
         let maskinporten = issuer(MASKINPORTEN, Profile::Maskinporten);
         let skyporten = issuer(SKYPORTEN, Profile::Skyporten { cloud_metadata: true });
@@ -101,6 +111,7 @@ impl TestIssuer {
             skyporten: issuer_routes(skyporten),
             api: selfservice_routes(service.clone()),
             service,
+            registry,
             keys,
         };
         test.client_id = test.register(CONSUMER, &[SCOPE]).await;
@@ -109,15 +120,37 @@ impl TestIssuer {
 
     /// A client of `number` with the test key.
     pub(crate) async fn register(&self, number: &str, scopes: &[&str]) -> String {
-        let caller = Caller::operator(org(number));
+        let id = self.register_without_key(number, scopes).await;
+        let keys = KeySetInput { keys: vec![self.key.public_jwk()] };
+        self.service.put_keys(&Caller::operator(org(number)), &id, keys).await.unwrap();
+        id
+    }
+
+    /// A client of `number` that has to prove itself otherwise.
+    pub(crate) async fn register_without_key(&self, number: &str, scopes: &[&str]) -> String {
         let input: ClientInput = serde_json::from_value(json!({
-            "client_name": "test", "integration_type": "maskinporten", "scopes": scopes
+            "client_name": "test", "description": "test", "integration_type": "maskinporten", "scopes": scopes
         }))
         .unwrap();
-        let client = self.service.create_client(&caller, input).await.unwrap();
-        let keys = KeySetInput { keys: vec![self.key.public_jwk()] };
-        self.service.put_keys(&caller, client.client_id.as_str(), keys).await.unwrap();
-        client.client_id.to_string()
+        self.service.create_client(&Caller::operator(org(number)), input).await.unwrap().client_id.to_string()
+    }
+
+    /// A scope of the provider's, and who may have it.
+    pub(crate) async fn scope(&self, subscope: &str, change: impl FnOnce(&mut ScopeInput), consumers: &[&str]) -> String {
+        let provider = Caller::operator(org(PROVIDER));
+        let mut input = scope_input("entur", subscope);
+        change(&mut input);
+        self.service.create_scope(&provider, input).await.unwrap();
+        let name = format!("entur:{subscope}");
+        for consumer in consumers {
+            self.service.set_access(&provider, &name, consumer, AccessState::Approved).await.unwrap();
+        }
+        name
+    }
+
+    /// Puts a record into the registry, past the API.
+    pub(crate) async fn record(&self, record: Record) {
+        self.registry.change(|_| Ok::<_, ()>((vec![Change::PutRecord(record)], ()))).await.unwrap();
     }
 
     /// The claims of a good assertion to Maskinporten.

@@ -116,6 +116,19 @@ fn strip(number: &[u8]) -> &[u8] {
     &number[zeros..]
 }
 
+impl PartialEq for VerifyingKey {
+    /// Whether it is the same key, however it was written.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Rsa { n, e, .. }, Kind::Rsa { n: other_n, e: other_e, .. }) => n == other_n && e == other_e,
+            (Kind::Ec { curve, point }, Kind::Ec { curve: other_curve, point: other_point }) => {
+                curve == other_curve && point == other_point
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

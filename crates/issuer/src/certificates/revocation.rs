@@ -1,0 +1,139 @@
+//! Whether a trusted certificate has been revoked: OCSP first, lists then. Answers are kept for a while, so that a client that asks for
+//! tokens all day is looked up now and then only. Only the client's own certificate is looked up; authorities between are trusted by
+//! configuration.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+use webpki::{
+    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy, RevocationCheckDepth,
+    RevocationOptionsBuilder, UnknownStatusPolicy,
+};
+
+use super::ocsp::{Status, Subject};
+use super::{AnyPurpose, CertificateProblem, Certificates, Revocation, SUPPORTED, TrustedCertificate, unix};
+
+/// How long one question may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long it is remembered that nobody could tell, in seconds: short, but long enough to spare a responder that is down.
+const UNKNOWN_SECONDS: i64 = 10;
+
+/// The most answers, and the most lists, that are kept.
+const KEPT: u64 = 10_000;
+const KEPT_LISTS: u64 = 32;
+
+type Fingerprint = [u8; 32];
+
+/// Answers about certificates, and lists. Entries carry their own end: the clock is an argument here.
+pub(super) struct Cache {
+    answers: moka::sync::Cache<Fingerprint, (i64, Result<(), CertificateProblem>)>,
+    lists: moka::sync::Cache<String, (i64, std::sync::Arc<Vec<u8>>)>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { answers: moka::sync::Cache::new(KEPT), lists: moka::sync::Cache::new(KEPT_LISTS) }
+    }
+}
+
+impl Certificates {
+    /// Refuses a revoked certificate, and one of which nobody can tell when that is asked for. `now` is in seconds since 1970.
+    pub async fn check_revocation(&self, trusted: &TrustedCertificate, now: i64) -> Result<(), CertificateProblem> {
+        if self.revocation == Revocation::Off {
+            return Ok(());
+        }
+        let fingerprint = fingerprint(trusted.chain.leaf());
+        if let Some((until, known)) = self.cache.answers.get(&fingerprint).filter(|(until, _)| *until > now) {
+            tracing::trace!(until, "revocation is known");
+            return self.judge(known);
+        }
+        let (until, answer) = match self.ask(trusted, now).await {
+            Ok(Status::Good { until }) => (until.min(now + self.cache_seconds), Ok(())),
+            Ok(Status::Revoked) => (now + self.cache_seconds, Err(CertificateProblem::Revoked)),
+            Err(problem) => (now + UNKNOWN_SECONDS.min(self.cache_seconds), Err(CertificateProblem::Unknown(problem))),
+        };
+        self.cache.answers.insert(fingerprint, (until, answer.clone()));
+        self.judge(answer)
+    }
+
+    fn judge(&self, answer: Result<(), CertificateProblem>) -> Result<(), CertificateProblem> {
+        match answer {
+            Err(CertificateProblem::Unknown(problem)) if self.revocation == Revocation::IfAvailable => {
+                tracing::warn!(problem, "a certificate is accepted, though nobody could tell whether it is revoked");
+                Ok(())
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask(&self, trusted: &TrustedCertificate, now: i64) -> Result<Status, String> {
+        let mut problems = Vec::new();
+        for url in &trusted.contents.ocsp {
+            match self.ask_ocsp(trusted, url, now).await {
+                Ok(status) => return Ok(status),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        for url in &trusted.contents.crl {
+            match self.ask_list(trusted, url, now).await {
+                Ok(status) => return Ok(status),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            problems.push("the certificate names neither OCSP nor a list".to_owned());
+        }
+        Err(problems.join("; "))
+    }
+
+    async fn ask_ocsp(&self, trusted: &TrustedCertificate, url: &str, now: i64) -> Result<Status, String> {
+        let subject = Subject {
+            issuer_name: &trusted.contents.issuer_name,
+            issuer_key: &trusted.issuer_key,
+            serial: &trusted.contents.serial_bytes,
+        };
+        let request = subject.request().ok_or("the OCSP question cannot be written")?;
+        let fetched = tokio::time::timeout(TIMEOUT, self.fetch.post(url, "application/ocsp-request", request)).await;
+        let body = fetched.map_err(|_| format!("{url}: no answer in time"))?.map_err(|error| error.to_string())?;
+        subject.read(&body, now).map_err(|problem| format!("{url}: {problem}"))
+    }
+
+    async fn ask_list(&self, trusted: &TrustedCertificate, url: &str, now: i64) -> Result<Status, String> {
+        let kept = self.cache.lists.get(url).filter(|(until, _)| *until > now);
+        let (until, list) = if let Some(kept) = kept {
+            kept
+        } else {
+            let fetched = tokio::time::timeout(TIMEOUT, self.fetch.get(url)).await;
+            let body = fetched.map_err(|_| format!("{url}: no answer in time"))?.map_err(|error| error.to_string())?;
+            let fresh = (now + self.cache_seconds, std::sync::Arc::new(body));
+            self.cache.lists.insert(url.to_owned(), fresh.clone());
+            fresh
+        };
+        let wrong = |error: webpki::Error| format!("{url}: the list cannot be used: {error:?}");
+        let list: CertRevocationList<'_> = BorrowedCertRevocationList::from_der(&list).map_err(wrong)?.into();
+        let lists = [&list];
+        let options = RevocationOptionsBuilder::new(&lists).map_err(|_| "no list".to_owned())?;
+        let options = options
+            .with_depth(RevocationCheckDepth::EndEntity)
+            .with_status_policy(UnknownStatusPolicy::Deny)
+            .with_expiration_policy(ExpirationPolicy::Enforce)
+            .build();
+        let anchors: Vec<TrustAnchor<'_>> = self.anchors.iter().map(|(anchor, _)| anchor.clone()).collect();
+        let along = self.along(&trusted.chain);
+        let leaf = CertificateDer::from(trusted.chain.leaf());
+        let certificate = EndEntityCert::try_from(&leaf).map_err(wrong)?;
+        match certificate.verify_for_usage(SUPPORTED, &anchors, &along, unix(now), AnyPurpose, Some(options), None) {
+            Ok(_) => Ok(Status::Good { until }),
+            Err(webpki::Error::CertRevoked) => Ok(Status::Revoked),
+            Err(error) => Err(wrong(error)),
+        }
+    }
+}
+
+fn fingerprint(der: &[u8]) -> Fingerprint {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, der).as_ref());
+    bytes
+}

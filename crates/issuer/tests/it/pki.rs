@@ -1,0 +1,268 @@
+//! Certificate authorities and what they issue: business certificates of both kinds, revocation answers and lists.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SerialNumber, SigningKey, date_time_ymd,
+};
+use skybru_issuer::fetch::{Fetch, FetchError};
+use x509_cert::der::asn1::{BitString, GeneralizedTime, ObjectIdentifier, OctetString};
+use x509_cert::der::{DateTime, Decode, Encode};
+use x509_cert::spki::AlgorithmIdentifierOwned;
+use x509_ocsp::{
+    BasicOcspResponse, CertStatus, OcspGeneralizedTime, OcspRequest, OcspResponse, OcspResponseStatus, ResponderId,
+    ResponseBytes, ResponseData, RevokedInfo, SingleResponse, Version,
+};
+
+pub(crate) const OCSP_URL: &str = "http://ocsp.example.no/";
+pub(crate) const CRL_URL: &str = "http://crl.example.no/list.crl";
+
+const TEST_KEY: &str = include_str!("../../../protocol/testdata/rsa2048.pem");
+
+/// An authority with its certificate.
+pub(crate) struct Authority {
+    params: CertificateParams,
+    key: KeyPair,
+    pub(crate) der: Vec<u8>,
+}
+
+/// What a business certificate says.
+#[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing to vary")]
+pub(crate) struct Seal {
+    /// `serialNumber` of the subject.
+    pub(crate) serial: Option<&'static str>,
+    /// `organizationIdentifier` of the subject.
+    pub(crate) identifier: Option<&'static str>,
+    pub(crate) qualified_statements: bool,
+    /// A certificate policy, as DER contents of its OID.
+    pub(crate) policy: Option<&'static [u8]>,
+    pub(crate) usages: Vec<KeyUsagePurpose>,
+    pub(crate) years: (i32, i32),
+    pub(crate) is_ca: bool,
+    pub(crate) revocation: bool,
+    pub(crate) elliptic: bool,
+}
+
+impl Seal {
+    /// SEID 1: the number as serial number.
+    pub(crate) fn old(org: &'static str) -> Self {
+        Self { serial: Some(org), ..Self::new() }
+    }
+
+    /// SEID 2.0: the number in the organisation identifier.
+    pub(crate) fn modern(identifier: &'static str) -> Self {
+        Self { identifier: Some(identifier), ..Self::new() }
+    }
+
+    fn new() -> Self {
+        Self {
+            serial: None,
+            identifier: None,
+            qualified_statements: false,
+            policy: None,
+            usages: vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::ContentCommitment],
+            years: (2022, 2025),
+            is_ca: false,
+            revocation: false,
+            elliptic: false,
+        }
+    }
+}
+
+impl Authority {
+    pub(crate) fn root(name: &str) -> Self {
+        let (params, key) = (authority_params(name), KeyPair::generate().unwrap());
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        Self { params, key, der }
+    }
+
+    /// An authority below this one.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let (params, key) = (authority_params(name), KeyPair::generate().unwrap());
+        let der = params.signed_by(&key, &self.issuer()).unwrap().der().to_vec();
+        Self { params, key, der }
+    }
+
+    fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+
+    /// A certificate for the test key.
+    pub(crate) fn issue(&self, seal: &Seal) -> Vec<u8> {
+        let key = if seal.elliptic { KeyPair::generate().unwrap() } else { KeyPair::from_pem(TEST_KEY).unwrap() };
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CountryName, "NO");
+        params.distinguished_name.push(DnType::OrganizationName, "PRØVE AS");
+        params.distinguished_name.push(DnType::CommonName, "991825827");
+        if let Some(serial) = seal.serial {
+            params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), serial);
+        }
+        if let Some(identifier) = seal.identifier {
+            params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 97]), identifier);
+        }
+        params.serial_number = Some(SerialNumber::from_slice(&[0x4A, 0x01, 0x02]));
+        params.not_before = date_time_ymd(seal.years.0, 1, 1);
+        params.not_after = date_time_ymd(seal.years.1, 1, 1);
+        params.key_usages.clone_from(&seal.usages);
+        params.is_ca = if seal.is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        if seal.qualified_statements {
+            let eseal = tlv(0x30, &oid(&[0x04, 0x00, 0x8E, 0x46, 0x01, 0x06, 0x02]));
+            let statements = [
+                tlv(0x30, &oid(&[0x04, 0x00, 0x8E, 0x46, 0x01, 0x01])),
+                tlv(0x30, &[oid(&[0x04, 0x00, 0x8E, 0x46, 0x01, 0x06]), eseal].concat()),
+            ];
+            let content = tlv(0x30, &statements.concat());
+            params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 3], content));
+        }
+        if let Some(policy) = seal.policy {
+            let content = tlv(0x30, &tlv(0x30, &oid(policy)));
+            params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 32], content));
+        }
+        if seal.revocation {
+            params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![CRL_URL.to_owned()] }];
+            let description = [oid(&[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]), tlv(0x86, OCSP_URL.as_bytes())];
+            let content = tlv(0x30, &tlv(0x30, &description.concat()));
+            params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content));
+        }
+        params.signed_by(&key, &self.issuer()).unwrap().der().to_vec()
+    }
+
+    /// A list that revokes these serial numbers.
+    pub(crate) fn list(&self, revoked: &[&[u8]]) -> Vec<u8> {
+        let revoke = |serial: &&[u8]| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: date_time_ymd(2023, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2023, 11, 1),
+            next_update: date_time_ymd(2023, 12, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(revoke).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer()).unwrap().der().to_vec()
+    }
+
+    /// Somebody who may answer OCSP questions in this authority's name.
+    pub(crate) fn responder(&self) -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "responder");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        params.not_before = date_time_ymd(2023, 1, 1);
+        params.not_after = date_time_ymd(2025, 1, 1);
+        let der = params.signed_by(&key, &self.issuer()).unwrap().der().to_vec();
+        Self { params, key, der }
+    }
+
+    /// The answer to an OCSP question, signed by this one; with its certificate when it is a responder.
+    pub(crate) fn ocsp(&self, question: &[u8], status: CertStatus, with_certificate: bool) -> Vec<u8> {
+        let question = OcspRequest::from_der(question).unwrap();
+        let day = |day| OcspGeneralizedTime(GeneralizedTime::from_date_time(DateTime::new(2023, 11, day, 0, 0, 0).unwrap()));
+        let answer = SingleResponse {
+            cert_id: question.tbs_request.request_list[0].req_cert.clone(),
+            cert_status: status,
+            this_update: day(14),
+            next_update: Some(day(16)),
+            single_extensions: None,
+        };
+        let tbs_response_data = ResponseData {
+            version: Version::V1,
+            responder_id: ResponderId::ByKey(OctetString::new([1; 20]).unwrap()),
+            produced_at: day(14),
+            responses: vec![answer],
+            response_extensions: None,
+        };
+        let signature = self.key.sign(&tbs_response_data.to_der().unwrap()).unwrap();
+        let basic = BasicOcspResponse {
+            tbs_response_data,
+            signature_algorithm: AlgorithmIdentifierOwned {
+                oid: ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
+                parameters: None,
+            },
+            signature: BitString::from_bytes(&signature).unwrap(),
+            certs: with_certificate.then(|| vec![x509_cert::Certificate::from_der(&self.der).unwrap()]),
+        };
+        let response = OctetString::new(basic.to_der().unwrap()).unwrap();
+        let response_type = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
+        let response_bytes = Some(ResponseBytes { response_type, response });
+        OcspResponse { response_status: OcspResponseStatus::Successful, response_bytes }.to_der().unwrap()
+    }
+}
+
+/// `revoked`, since the start of the year.
+pub(crate) fn revoked() -> CertStatus {
+    let since = OcspGeneralizedTime(GeneralizedTime::from_date_time(DateTime::new(2023, 1, 1, 0, 0, 0).unwrap()));
+    CertStatus::Revoked(RevokedInfo { revocation_time: since, revocation_reason: None })
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2035, 1, 1);
+    params
+}
+
+fn oid(contents: &[u8]) -> Vec<u8> {
+    tlv(0x06, contents)
+}
+
+fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(contents.len()).ok().filter(|length| *length < 128).unwrap();
+    [&[tag, length], contents].concat()
+}
+
+type Answer = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send>;
+
+/// The web as far as revocation goes: scripted, and counting.
+pub(crate) struct Web {
+    pub(crate) ocsp: Mutex<Answer>,
+    pub(crate) list: Mutex<Option<Vec<u8>>>,
+    asked: AtomicUsize,
+}
+
+impl Web {
+    /// Nobody answers.
+    pub(crate) fn silent() -> Arc<Self> {
+        Arc::new(Self { ocsp: Mutex::new(Box::new(|_| None)), list: Mutex::new(None), asked: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn answer_ocsp(&self, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) {
+        *self.ocsp.lock().unwrap() = Box::new(answer);
+    }
+
+    /// How often anything was fetched since the last time this was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Fetch for Web {
+    async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        assert_eq!(url, CRL_URL);
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let list = self.list.lock().unwrap().clone();
+        list.ok_or_else(|| FetchError { url: url.to_owned(), problem: "no route".to_owned() })
+    }
+
+    async fn post(&self, url: &str, content_type: &str, body: Vec<u8>) -> Result<Vec<u8>, FetchError> {
+        assert_eq!((url, content_type), (OCSP_URL, "application/ocsp-request"));
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let answer = (self.ocsp.lock().unwrap())(&body);
+        answer.ok_or_else(|| FetchError { url: url.to_owned(), problem: "no route".to_owned() })
+    }
+}
