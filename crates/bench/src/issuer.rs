@@ -118,7 +118,7 @@ impl Bench<'_> {
 
     fn write_registry(&self, clients: usize) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let store = SqliteStore::open(&self.database(clients), real().clock)?;
+        let store = SqliteStore::open(&self.database(clients), &real())?;
         let mut changes = Vec::new();
         for change in work::registry(clients, self.args.requests, &self.client)? {
             changes.push(change?);

@@ -69,7 +69,7 @@ pub(crate) fn real() -> Ctx {
 #[expect(clippy::print_stdout, reason = "its parent waits for this line")]
 pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let ctx = real();
-    let store = Arc::new(SqliteStore::open(&args.database, ctx.clock.clone())?);
+    let store = Arc::new(SqliteStore::open(&args.database, &ctx)?);
     let registry = Arc::new(LiveRegistry::load(Arc::clone(&store) as Arc<dyn RegistryStore>).await?);
     let log: Arc<dyn AssertionLog> = match args.replay {
         Replay::Memory => Arc::new(MemoryStore::default()),

@@ -10,6 +10,7 @@ use skybru_core::{OrgNumber, ScopeName};
 use skybru_protocol::assertion::Fingerprint;
 use skybru_protocol::jose::Jwk;
 
+use crate::audit::{self, AuditQuery, AuditStore, Entry, Event, Journal};
 use crate::records::{Consent, Delegation, DelegationSourceRecord, OnBehalfOf, SystemUser};
 use crate::registry::{AccessState, Client, ClientKey, IntegrationType, Organisation, Scope, ScopeAccess, Visibility};
 use crate::{AssertionLog, Change, LiveRegistry, Record, RegistryStore};
@@ -279,7 +280,10 @@ pub async fn assertion_log(log: Arc<dyn AssertionLog>) {
     assert!(!log.record_once(first, late).await.expect("record"), "the second time");
     assert!(log.record_once(Fingerprint([2; 32]), late).await.expect("record"), "another one");
 
+    assert!(log.is_used(first).await.expect("look"));
+
     log.forget(first).await.expect("forget");
+    assert!(!log.is_used(first).await.expect("look"));
     assert!(log.record_once(first, late).await.expect("record"), "after it was taken back");
     log.forget(Fingerprint([9; 32])).await.expect("forgetting what is not there is fine");
 
@@ -294,4 +298,68 @@ pub async fn assertion_log(log: Arc<dyn AssertionLog>) {
         firsts += usize::from(call.await.expect("no panic"));
     }
     assert_eq!(firsts, 10, "ten assertions, twenty callers each, one first each");
+}
+
+fn issued(n: u8) -> Entry {
+    Entry {
+        consumer: Some(org("310702641")),
+        owners: vec![org("991825827")],
+        jti: Some(format!("token-{n}")),
+        ..Entry::new(NOW + jiff::SignedDuration::from_secs(n.into()), Event::TokenIssued)
+    }
+}
+
+/// Entries stand in the log when the call returns, in the same commit as the use of the assertion, and the chains hold.
+///
+/// # Panics
+/// When the backend does not conform.
+pub async fn audit<S: AssertionLog + Journal + AuditStore + 'static>(store: Arc<S>) {
+    let late = i64::from(u32::MAX);
+    let again = || Entry { code: Some("MP-012".to_owned()), ..Entry::new(NOW, Event::TokenRefused) };
+    let calls: Vec<_> = (0..40_u8)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                // Each assertion twice, at once.
+                store.record_and_append(Fingerprint([n / 2; 32]), late, issued(n), again()).await.expect("record")
+            })
+        })
+        .collect();
+    let mut firsts = 0;
+    for call in calls {
+        firsts += usize::from(call.await.expect("no panic"));
+    }
+    assert_eq!(firsts, 20);
+    store.append(Entry { author: Some(org("889640782")), ..Entry::new(NOW, Event::RegistryChanged) }).await.expect("append");
+    store.forget_and_append(Fingerprint([0; 32]), Entry::new(NOW, Event::TokenWithdrawn)).await.expect("forget");
+    assert!(
+        !store.is_used(Fingerprint([0; 32])).await.expect("look") && store.is_used(Fingerprint([1; 32])).await.expect("look")
+    );
+
+    let all = store.entries(&AuditQuery { limit: 1000, ..AuditQuery::default() }).await.expect("read");
+    let count = |event: &str| all.iter().filter(|entry| entry.body.contains(event)).count();
+    assert_eq!((count("token_issued"), count("token_refused"), count("token_withdrawn")), (20, 20, 1));
+
+    // By pages, and only what concerns an organisation.
+    let mut query = AuditQuery { org: Some(org("310702641")), limit: 7, ..AuditQuery::default() };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.entries(&query).await.expect("read");
+        seen.extend(page.iter().map(audit::Recorded::position));
+        query.after = page.last().map(audit::Recorded::position);
+        if page.len() < query.limit {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 20, "the refusals name nobody");
+    assert!(seen.is_sorted_by(|a, b| a < b), "in the order of time, none twice");
+    let later =
+        AuditQuery { since: (NOW + jiff::SignedDuration::from_secs(30)).as_millisecond(), limit: 1000, ..AuditQuery::default() };
+    assert!(store.entries(&later).await.expect("read").iter().all(|entry| entry.at >= later.since));
+
+    let verified = audit::verify(&*store, &[]).await.expect("read").expect("the chains hold");
+    assert!(verified.entries >= 42);
+    let kept = audit::Head { hash: audit::Hash([1; 32]), ..verified.heads[0].clone() };
+    assert!(audit::verify(&*store, &[kept]).await.expect("read").is_err(), "another end was kept");
+    audit::verify(&*store, &verified.heads).await.expect("read").expect("the ends that were kept are found");
 }

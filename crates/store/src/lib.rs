@@ -4,9 +4,13 @@
 //! and writes every [`Change`] through to a [`RegistryStore`] before anybody sees it. The one thing that every token writes is its
 //! assertion's fingerprint, in an [`AssertionLog`].
 //!
-//! Each backend passes the same [`conformance`] suite: [`sqlite`] (one node), [`postgres`] (several nodes) and [`memory`] (tests).
+//! Each backend passes the same [`conformance`] suite: [`sqlite`] (one node), [`postgres`] (several nodes), [`valkey`] (used assertions of
+//! several nodes) and [`memory`] (tests). What was issued and refused stands in the [`audit`] log; a [`Ledger`] writes both together.
 
+pub mod audit;
 pub mod conformance;
+mod group;
+mod ledger;
 mod live;
 pub mod lock;
 pub mod memory;
@@ -15,6 +19,7 @@ pub mod records;
 pub mod registry;
 mod rows;
 pub mod sqlite;
+pub mod valkey;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -22,9 +27,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use skybru_protocol::assertion::Fingerprint;
 
+pub use ledger::Ledger;
 pub use live::{ChangeError, LiveRegistry, STALE_AFTER, Since, Snapshot, Turn};
 pub use records::Record;
 pub use registry::{Change, Registry};
+
+/// Records of used assertions outlive their assertion by this much, so that a clock that is set back does not make one fresh again.
+pub const MARGIN_SECONDS: i64 = 600;
+
+/// After a server was lost, assertions that expire within this time may have been used before: two minutes of life, ten seconds of
+/// allowance for clocks at either end, one for rounding, and some for clocks of nodes that differ.
+pub const DOUBT_SECONDS: i64 = 160;
 
 /// Why a store cannot answer. Whoever asks must refuse: nothing is ever allowed because a store is away.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,6 +83,12 @@ pub enum StoreError {
         /// Why no answer came.
         #[source]
         source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The server that kept the used assertions was replaced or restarted, and may have lost this one.
+    #[error("assertions that expire before {until} (seconds since 1970) may have been used at a server that was lost")]
+    Doubtful {
+        /// From then on it is known again.
+        until: i64,
     },
     /// Somebody else changed the registry in between.
     #[error("the registry was changed by somebody else in between")]
@@ -120,6 +139,9 @@ pub trait AssertionLog: Send + Sync {
     /// Returns `false` if it was there already. Of any number of simultaneous calls with one fingerprint exactly one gets `true`.
     /// `forgotten_after` is in seconds since 1970: from then on the record may be dropped.
     async fn record_once(&self, assertion: Fingerprint, forgotten_after: i64) -> Result<bool, StoreError>;
+
+    /// Whether an assertion is recorded.
+    async fn is_used(&self, assertion: Fingerprint) -> Result<bool, StoreError>;
 
     /// Takes a record back, because no token came of it: the client may present the same assertion again.
     async fn forget(&self, assertion: Fingerprint) -> Result<(), StoreError>;

@@ -88,6 +88,10 @@ impl AssertionLog for MemoryStore {
         Ok(self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(assertion, forgotten_after).is_none())
     }
 
+    async fn is_used(&self, assertion: Fingerprint) -> Result<bool, StoreError> {
+        Ok(self.used.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&assertion))
+    }
+
     async fn forget(&self, assertion: Fingerprint) -> Result<(), StoreError> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&assertion);
         Ok(())

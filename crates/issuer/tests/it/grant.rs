@@ -215,6 +215,9 @@ impl AssertionLog for Away {
     async fn record_once(&self, _: Fingerprint, _: i64) -> Result<bool, StoreError> {
         Err(StoreError::Closed)
     }
+    async fn is_used(&self, _: Fingerprint) -> Result<bool, StoreError> {
+        Err(StoreError::Closed)
+    }
     async fn forget(&self, _: Fingerprint) -> Result<(), StoreError> {
         Err(StoreError::Closed)
     }

@@ -134,8 +134,7 @@ impl Lab {
         let selfservice_url = format!("https://localhost:{}/api/v1", listeners.selfservice.local_addr()?.port());
 
         let database = folder.join("skybru.db");
-        let store = SqliteStore::open(&database, Arc::clone(&ctx.clock))
-            .with_context(|| format!("cannot open {}", database.display()))?;
+        let store = SqliteStore::open(&database, &ctx).with_context(|| format!("cannot open {}", database.display()))?;
         let store = Arc::new(store);
         let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
         let keys = KeyRing::new(Arc::new(signing_key(&folder, "issuer-key.jwk")?), &[]);

@@ -29,6 +29,8 @@ pub struct PostgresOptions {
     pub tls: Option<Arc<ClientConfig>>,
     /// The most connections in the pool. A few more are held for long work.
     pub connections: usize,
+    /// What this node is called in the audit log.
+    pub node: String,
 }
 
 /// Why the settings lead nowhere.

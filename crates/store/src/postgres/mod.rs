@@ -5,20 +5,27 @@
 //!
 //! Nothing here waits for ever: connecting, each statement and each answer have a limit, and whoever does not hear in time refuses.
 
+mod audit;
 mod connect;
+mod log;
 mod migrate;
 mod registry;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
+use skybru_core::Ctx;
+use skybru_protocol::assertion::Fingerprint;
 use tokio::sync::{Mutex, watch};
 
+use crate::audit::{Entry, Journal};
+use crate::group::Group;
 use crate::live::{Since, Snapshot, Turn};
 use crate::lock::{Lock, Locks};
-use crate::{RegistryStore, StoreError};
+use crate::{AssertionLog, RegistryStore, StoreError};
 
 pub use connect::{PostgresOptions, SettingsError};
 pub use migrate::{MIGRATIONS, Migration};
@@ -35,21 +42,28 @@ pub struct PostgresStore {
     pool: Pool,
     /// Changes that others told of; whoever follows holds it.
     heard: Mutex<watch::Receiver<u64>>,
+    log: Group<log::Request>,
+    /// Assertions that expire until then may have been used at a server that was lost; seconds since 1970.
+    doubtful_until: Arc<AtomicI64>,
 }
 
 impl PostgresStore {
     /// Connects, brings the schema up to date under a lock that other nodes wait for, and begins to listen for changes.
-    pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
-        Self::open_at(options, &MIGRATIONS).await
+    pub async fn open(options: PostgresOptions, ctx: &Ctx) -> Result<Self, StoreError> {
+        Self::open_at(options, ctx, &MIGRATIONS).await
     }
 
     /// The same, knowing only `migrations`: how an older or a newer skybru would open it. For tests of upgrades.
-    pub async fn open_at(options: PostgresOptions, migrations: &[Migration]) -> Result<Self, StoreError> {
+    pub async fn open_at(options: PostgresOptions, ctx: &Ctx, migrations: &[Migration]) -> Result<Self, StoreError> {
+        let node = options.node.clone();
         let connector = Arc::new(connect::Connector::new(options)?);
         let pool = connector.pool()?;
         migrate::run(&mut *borrow(&pool).await?, migrations).await?;
         let heard = Mutex::new(registry::listen(Arc::clone(&connector)));
-        Ok(Self { connector, pool, heard })
+        let doubtful_until = Arc::new(AtomicI64::new(0));
+        let writer = log::Writer::open(Arc::clone(&connector), ctx.clone(), node, Arc::clone(&doubtful_until)).await?;
+        let log = Group::start(writer, log::WHAT);
+        Ok(Self { connector, pool, heard, log, doubtful_until })
     }
 
     /// A connection for short work. Whoever begins a transaction on it must end it, or take the connection out of the pool.
@@ -93,6 +107,60 @@ impl RegistryStore for PostgresStore {
             Ok(()) = heard.changed() => {}
             () = tokio::time::sleep(POLL) => {}
         }
+    }
+}
+
+impl PostgresStore {
+    async fn record(
+        &self,
+        assertion: Fingerprint,
+        forgotten_after: i64,
+        entries: Option<Box<(Entry, Entry)>>,
+    ) -> Result<bool, StoreError> {
+        let until = self.doubtful_until.load(Ordering::Relaxed);
+        if forgotten_after <= until {
+            return Err(StoreError::Doubtful { until });
+        }
+        self.log.ask(log::Request::Record { assertion, forgotten_after, entries }).await
+    }
+}
+
+#[async_trait]
+impl AssertionLog for PostgresStore {
+    async fn record_once(&self, assertion: Fingerprint, forgotten_after: i64) -> Result<bool, StoreError> {
+        self.record(assertion, forgotten_after, None).await
+    }
+
+    async fn is_used(&self, assertion: Fingerprint) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let fingerprint = &assertion.0[..];
+        let look = async { client.query_opt("SELECT 1 FROM used_assertion WHERE fingerprint = $1", &[&fingerprint]).await };
+        Ok(within("looking for a used assertion", look).await?.is_some())
+    }
+
+    async fn forget(&self, assertion: Fingerprint) -> Result<(), StoreError> {
+        self.log.ask(log::Request::Forget { assertion, entry: None }).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Journal for PostgresStore {
+    async fn append(&self, entry: Entry) -> Result<(), StoreError> {
+        self.log.ask(log::Request::Append(Box::new(entry))).await.map(|_| ())
+    }
+
+    async fn record_and_append(
+        &self,
+        assertion: Fingerprint,
+        forgotten_after: i64,
+        first: Entry,
+        again: Entry,
+    ) -> Result<bool, StoreError> {
+        self.record(assertion, forgotten_after, Some(Box::new((first, again)))).await
+    }
+
+    async fn forget_and_append(&self, assertion: Fingerprint, entry: Entry) -> Result<(), StoreError> {
+        self.log.ask(log::Request::Forget { assertion, entry: Some(Box::new(entry)) }).await.map(|_| ())
     }
 }
 

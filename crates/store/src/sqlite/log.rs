@@ -1,4 +1,4 @@
-//! Used assertions, committed in groups.
+//! Used assertions and audit entries, committed in groups.
 //!
 //! One thread owns the connection. It takes whatever requests have come in while it was writing and commits them as one transaction;
 //! each caller hears its answer after that commit. A commit per token would cost more than the token's signature.
@@ -6,19 +6,16 @@
 //! `synchronous = NORMAL` in WAL mode: a commit survives the death of the process at any moment. After a power cut the last commits
 //! may be lost; the assertions in them have a life of two minutes.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use rusqlite::{Connection, Transaction};
-use skybru_core::Clock;
+use skybru_core::Ctx;
 use skybru_protocol::assertion::Fingerprint;
 use tokio::sync::oneshot;
 
-use crate::StoreError;
-
-/// Records outlive their assertion by this much, so that a clock that is set back does not make an assertion fresh again.
-pub(super) const MARGIN_SECONDS: i64 = 600;
+use crate::audit::{Chain, ChainId, Entry, Event, Hash, Head, Link};
+use crate::{MARGIN_SECONDS, StoreError};
 
 /// The most requests in one transaction.
 const LARGEST_GROUP: usize = 512;
@@ -26,61 +23,116 @@ const LARGEST_GROUP: usize = 512;
 /// Old records are dropped this often at most.
 const SWEEP_SECONDS: i64 = 10;
 
-enum Request {
-    Record { assertion: Fingerprint, forgotten_after: i64, answer: oneshot::Sender<Result<bool, StoreError>> },
-    Forget { assertion: Fingerprint, answer: oneshot::Sender<Result<bool, StoreError>> },
+const WHAT: &str = "recording used assertions";
+
+/// One thing to do.
+pub(super) enum Request {
+    Record { assertion: Fingerprint, forgotten_after: i64, entries: Option<Box<(Entry, Entry)>> },
+    Look { assertion: Fingerprint },
+    Forget { assertion: Fingerprint, entry: Option<Box<Entry>> },
+    Append(Box<Entry>),
+}
+
+struct Waiting {
+    request: Request,
+    answer: oneshot::Sender<Result<bool, StoreError>>,
 }
 
 /// The way to the thread. When it is dropped the thread finishes what it has and ends.
-pub(super) struct Log(Sender<Request>);
+pub(super) struct Log(Sender<Waiting>);
 
 impl Log {
-    pub(super) fn start(connection: Connection, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, ctx: Ctx) -> Result<Self, StoreError> {
         let (sender, receiver) = channel();
-        let spawned = thread::Builder::new().name("assertion-log".to_owned()).spawn(move || run(connection, &receiver, &*clock));
+        let spawned = thread::Builder::new().name("assertion-log".to_owned()).spawn(move || run(connection, &receiver, &ctx));
         spawned.map(|_| Self(sender)).map_err(|_| StoreError::Closed)
     }
 
-    pub(super) async fn record_once(&self, assertion: Fingerprint, forgotten_after: i64) -> Result<bool, StoreError> {
-        self.ask(|answer| Request::Record { assertion, forgotten_after, answer }).await
-    }
-
-    pub(super) async fn forget(&self, assertion: Fingerprint) -> Result<(), StoreError> {
-        self.ask(|answer| Request::Forget { assertion, answer }).await.map(|_| ())
-    }
-
-    async fn ask(&self, request: impl FnOnce(oneshot::Sender<Result<bool, StoreError>>) -> Request) -> Result<bool, StoreError> {
+    pub(super) async fn ask(&self, request: Request) -> Result<bool, StoreError> {
         let (answer, heard) = oneshot::channel();
-        self.0.send(request(answer)).map_err(|_| StoreError::Closed)?;
+        self.0.send(Waiting { request, answer }).map_err(|_| StoreError::Closed)?;
         heard.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-fn run(mut connection: Connection, requests: &Receiver<Request>, clock: &dyn Clock) {
+fn run(mut connection: Connection, requests: &Receiver<Waiting>, ctx: &Ctx) {
     let mut group = Vec::with_capacity(LARGEST_GROUP);
     let mut swept = i64::MIN;
+    let mut id = [0; 16];
+    ctx.randomness.fill(&mut id);
+    let mut chain = Chain::new(ChainId(id));
     while let Ok(first) = requests.recv() {
         group.push(first);
         group.extend(requests.try_iter().take(LARGEST_GROUP - 1));
-        let now = clock.unix_seconds();
+        let now = ctx.clock.unix_seconds();
         let sweep_before = (now.saturating_sub(SWEEP_SECONDS) >= swept).then(|| now.saturating_sub(MARGIN_SECONDS));
-        let written = write(&mut connection, &group, sweep_before);
+        let written = write(&mut connection, &group, chain, sweep_before, ctx);
+        let written = written.map(|(changed, longer)| {
+            // Only what was committed counts: after a failure the next group goes on from where the last good one ended.
+            chain = longer;
+            changed
+        });
         if sweep_before.is_some() && written.is_ok() {
             swept = now;
         }
-        answer(&mut group, written);
+        for (place, Waiting { answer, .. }) in group.drain(..).enumerate() {
+            let result = match &written {
+                Ok(changed) => changed.get(place).copied().ok_or(StoreError::Closed),
+                Err(error) => Err(error.clone()),
+            };
+            // Nobody may be listening any more: the caller's connection was closed.
+            let _ = answer.send(result);
+        }
     }
 }
 
-/// One transaction; for each request whether it changed anything.
-fn write(connection: &mut Connection, group: &[Request], sweep_before: Option<i64>) -> Result<Vec<bool>, rusqlite::Error> {
-    let transaction = connection.transaction()?;
+fn failed(source: rusqlite::Error) -> StoreError {
+    StoreError::database(WHAT, source)
+}
+
+/// One transaction; for each request whether it changed anything, and the chain with what was appended.
+fn write(
+    connection: &mut Connection,
+    group: &[Waiting],
+    mut chain: Chain,
+    sweep_before: Option<i64>,
+    ctx: &Ctx,
+) -> Result<(Vec<bool>, Chain), StoreError> {
+    let transaction = connection.transaction().map_err(failed)?;
     if let Some(before) = sweep_before {
-        transaction.prepare_cached("DELETE FROM used_assertion WHERE forgotten_after < ?1")?.execute([before])?;
+        let mut sweep = transaction.prepare_cached("DELETE FROM used_assertion WHERE forgotten_after < ?1").map_err(failed)?;
+        sweep.execute([before]).map_err(failed)?;
     }
-    let changed = group.iter().map(|request| change(&transaction, request)).collect::<Result<_, _>>()?;
-    transaction.commit()?;
-    Ok(changed)
+    let mut changed = Vec::with_capacity(group.len());
+    let before = chain.place;
+    for Waiting { request, .. } in group {
+        let done = change(&transaction, request).map_err(failed)?;
+        let entry = match request {
+            Request::Record { entries, .. } => entries.as_deref().map(|(first, again)| if done { first } else { again }),
+            Request::Look { .. } => None,
+            Request::Forget { entry, .. } => entry.as_deref(),
+            Request::Append(entry) => Some(&**entry),
+        };
+        if let Some(entry) = entry {
+            if chain.place == 0 {
+                append(&transaction, chain.id, &begin(&transaction, &mut chain, ctx)?).map_err(failed)?;
+            }
+            let link = chain.link(entry)?;
+            append(&transaction, chain.id, &link).map_err(failed)?;
+        }
+        changed.push(done || matches!(request, Request::Append(_)));
+    }
+    if chain.place > before {
+        let mut head = transaction
+            .prepare_cached(
+                "INSERT INTO audit_chain (chain, place, hash, joined) VALUES (?1, ?2, ?3, 0)
+                 ON CONFLICT (chain) DO UPDATE SET place = excluded.place, hash = excluded.hash",
+            )
+            .map_err(failed)?;
+        head.execute((&chain.id.0[..], chain.place, &chain.last.0[..])).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)?;
+    Ok((changed, chain))
 }
 
 fn change(transaction: &Transaction<'_>, request: &Request) -> Result<bool, rusqlite::Error> {
@@ -91,19 +143,45 @@ fn change(transaction: &Transaction<'_>, request: &Request) -> Result<bool, rusq
         Request::Forget { assertion, .. } => {
             transaction.prepare_cached("DELETE FROM used_assertion WHERE fingerprint = ?1")?.execute([&assertion.0[..]])?
         }
+        Request::Look { assertion } => {
+            let mut look = transaction.prepare_cached("SELECT 1 FROM used_assertion WHERE fingerprint = ?1")?;
+            usize::from(look.exists([&assertion.0[..]])?)
+        }
+        Request::Append(_) => 0,
     };
     Ok(rows == 1)
 }
 
-fn answer(group: &mut Vec<Request>, written: Result<Vec<bool>, rusqlite::Error>) {
-    let written = written.map_err(|source| StoreError::database("recording used assertions", source));
-    for (place, request) in group.drain(..).enumerate() {
-        let (Request::Record { answer, .. } | Request::Forget { answer, .. }) = request;
-        let result = match &written {
-            Ok(changed) => changed.get(place).copied().ok_or(StoreError::Closed),
-            Err(error) => Err(error.clone()),
-        };
-        // Nobody may be listening any more: the caller's connection was closed.
-        let _ = answer.send(result);
+/// The first entry of a chain: where the chains before it ended.
+fn begin(transaction: &Transaction<'_>, chain: &mut Chain, ctx: &Ctx) -> Result<Link, StoreError> {
+    let mut entry = Entry::new(ctx.clock.now(), Event::ChainsJoined);
+    let mut join = transaction
+        .prepare("UPDATE audit_chain SET joined = place WHERE joined < place RETURNING chain, place, hash")
+        .map_err(failed)?;
+    let heads = join
+        .query_map([], |row| Ok(Head { chain: ChainId(row.get(0)?), place: row.get(1)?, hash: Hash(row.get(2)?) }))
+        .map_err(failed)?;
+    for head in heads {
+        entry.heads.push(head.map_err(failed)?);
     }
+    chain.link(&entry)
+}
+
+fn append(transaction: &Transaction<'_>, chain: ChainId, link: &Link) -> Result<(), rusqlite::Error> {
+    transaction.prepare_cached("INSERT INTO audit (chain, place, at, hash, body) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+        &chain.0[..],
+        link.place,
+        link.at,
+        &link.hash.0[..],
+        &link.body,
+    ))?;
+    for org in &link.concerns {
+        transaction.prepare_cached("INSERT INTO audit_concern (org, at, chain, place) VALUES (?1, ?2, ?3, ?4)")?.execute((
+            org.as_str(),
+            link.at,
+            &chain.0[..],
+            link.place,
+        ))?;
+    }
+    Ok(())
 }

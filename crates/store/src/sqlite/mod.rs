@@ -3,6 +3,7 @@
 //! The registry is written with `synchronous = FULL`: it changes seldom and must survive a power cut. The assertion log writes once per
 //! token, in groups: one commit a token would cost more than its signature.
 
+mod audit;
 mod log;
 mod migrate;
 mod registry;
@@ -12,9 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use skybru_core::Clock;
+use skybru_core::Ctx;
 use skybru_protocol::assertion::Fingerprint;
 
+use crate::audit::{Entry, Journal};
 use crate::lock::{LocalLocks, Lock, Locks};
 use crate::{AssertionLog, Change, RegistryStore, Since, Snapshot, StoreError, Turn};
 
@@ -34,11 +36,11 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the file, creating it if it is not there, and brings its schema up to date.
     ///
-    /// `clock` tells when used assertions may be forgotten.
-    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    /// The clock tells when used assertions may be forgotten; the randomness names chains of the audit log.
+    pub fn open(path: &Path, ctx: &Ctx) -> Result<Self, StoreError> {
         let mut registry = connect(path, "FULL")?;
         migrate::run(&mut registry)?;
-        let log = log::Log::start(connect(path, "NORMAL")?, clock)?;
+        let log = log::Log::start(connect(path, "NORMAL")?, ctx.clone())?;
         Ok(Self { registry: Arc::new(Mutex::new(registry)), log, locks: LocalLocks::default(), writing: Arc::default() })
     }
 
@@ -111,11 +113,37 @@ impl Locks for SqliteStore {
 #[async_trait]
 impl AssertionLog for SqliteStore {
     async fn record_once(&self, assertion: Fingerprint, forgotten_after: i64) -> Result<bool, StoreError> {
-        self.log.record_once(assertion, forgotten_after).await
+        self.log.ask(log::Request::Record { assertion, forgotten_after, entries: None }).await
+    }
+
+    async fn is_used(&self, assertion: Fingerprint) -> Result<bool, StoreError> {
+        self.log.ask(log::Request::Look { assertion }).await
     }
 
     async fn forget(&self, assertion: Fingerprint) -> Result<(), StoreError> {
-        self.log.forget(assertion).await
+        self.log.ask(log::Request::Forget { assertion, entry: None }).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn append(&self, entry: Entry) -> Result<(), StoreError> {
+        self.log.ask(log::Request::Append(Box::new(entry))).await.map(|_| ())
+    }
+
+    async fn record_and_append(
+        &self,
+        assertion: Fingerprint,
+        forgotten_after: i64,
+        first: Entry,
+        again: Entry,
+    ) -> Result<bool, StoreError> {
+        let entries = Some(Box::new((first, again)));
+        self.log.ask(log::Request::Record { assertion, forgotten_after, entries }).await
+    }
+
+    async fn forget_and_append(&self, assertion: Fingerprint, entry: Entry) -> Result<(), StoreError> {
+        self.log.ask(log::Request::Forget { assertion, entry: Some(Box::new(entry)) }).await.map(|_| ())
     }
 }
 
@@ -133,10 +161,9 @@ fn connect(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
 mod tests {
     use super::*;
     use crate::conformance;
-    use skybru_core::ctx::ManualClock;
 
     fn store(folder: &tempfile::TempDir) -> Arc<SqliteStore> {
-        Arc::new(SqliteStore::open(&folder.path().join("skybru.db"), Arc::new(ManualClock::at(1_700_000_000))).unwrap())
+        Arc::new(SqliteStore::open(&folder.path().join("skybru.db"), &Ctx::fixed(1_700_000_000, 7).0).unwrap())
     }
 
     #[tokio::test]
@@ -144,6 +171,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         conformance::registry(store(&folder)).await;
         conformance::assertion_log(store(&folder)).await;
+        let other = tempfile::tempdir().unwrap();
+        conformance::audit(store(&other)).await;
     }
 
     #[tokio::test]
@@ -156,10 +185,10 @@ mod tests {
     #[tokio::test]
     async fn a_used_assertion_is_forgotten_long_after_it_would_be_refused_anyway() {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(1_700_000_000));
-        let store = SqliteStore::open(&folder.path().join("skybru.db"), clock.clone()).unwrap();
+        let (ctx, clock) = Ctx::fixed(1_700_000_000, 7);
+        let store = SqliteStore::open(&folder.path().join("skybru.db"), &ctx).unwrap();
         assert!(store.record_once(Fingerprint([7; 32]), 1_700_000_130).await.unwrap());
-        clock.advance(jiff::SignedDuration::from_secs(130 + log::MARGIN_SECONDS + 1));
+        clock.advance(jiff::SignedDuration::from_secs(130 + crate::MARGIN_SECONDS + 1));
         assert!(store.record_once(Fingerprint([8; 32]), 1_700_003_000).await.unwrap(), "this write drops what is old");
         assert!(store.record_once(Fingerprint([7; 32]), 1_700_003_000).await.unwrap());
     }
@@ -169,7 +198,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("skybru.db");
         std::fs::write(&path, "not a database, but long enough to be taken for one at first sight").unwrap();
-        assert!(matches!(SqliteStore::open(&path, Arc::new(ManualClock::at(0))), Err(StoreError::Database { .. })));
+        assert!(matches!(SqliteStore::open(&path, &Ctx::fixed(0, 7).0), Err(StoreError::Database { .. })));
     }
 
     #[test]
@@ -178,6 +207,6 @@ mod tests {
         drop(store(&folder));
         let path = folder.path().join("skybru.db");
         connect(&path, "FULL").unwrap().pragma_update(None, "user_version", 999).unwrap();
-        assert!(matches!(SqliteStore::open(&path, Arc::new(ManualClock::at(0))), Err(StoreError::Newer { found: 999, .. })));
+        assert!(matches!(SqliteStore::open(&path, &Ctx::fixed(0, 7).0), Err(StoreError::Newer { found: 999, .. })));
     }
 }

@@ -1,19 +1,26 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use skybru_core::Ctx;
 use skybru_store::lock::Locks as _;
 use skybru_store::postgres::{MIGRATIONS, Migration, PostgresOptions, PostgresStore};
 use skybru_store::{Change, LiveRegistry, RegistryStore as _, StoreError, conformance, sqlite};
 
 use crate::support::{Service, postgres};
 
-fn options(server: &Service, database: &str) -> PostgresOptions {
-    let url = format!("postgresql://skybru@127.0.0.1:{}/{database}", server.port);
-    PostgresOptions { url, password: None, tls: None, connections: 4 }
+pub(crate) fn ctx() -> Ctx {
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    Ctx::fixed(1_800_000_000, SEED.fetch_add(1, Ordering::Relaxed)).0
 }
 
-async fn create(server: &Service, database: &str) -> PostgresOptions {
-    let admin = PostgresStore::open(options(server, "postgres")).await.unwrap();
+pub(crate) fn options(server: &Service, database: &str) -> PostgresOptions {
+    let url = format!("postgresql://skybru@127.0.0.1:{}/{database}", server.port);
+    PostgresOptions { url, password: None, tls: None, connections: 4, node: "test".to_owned() }
+}
+
+pub(crate) async fn create(server: &Service, database: &str) -> PostgresOptions {
+    let admin = PostgresStore::open(options(server, "postgres"), &ctx()).await.unwrap();
     admin.connection().await.unwrap().batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
     options(server, database)
 }
@@ -27,7 +34,7 @@ fn organisation(number: &str, name: &str) -> Change {
 #[tokio::test]
 async fn the_postgres_store_conforms() {
     let Some(server) = postgres() else { return };
-    let store = Arc::new(PostgresStore::open(create(&server, "registry").await).await.unwrap());
+    let store = Arc::new(PostgresStore::open(create(&server, "registry").await, &ctx()).await.unwrap());
     conformance::registry(store.clone()).await;
     conformance::several_nodes(store).await;
 }
@@ -48,11 +55,16 @@ fn both_databases_have_the_same_migrations() {
 async fn nodes_that_start_together_migrate_once() {
     let Some(server) = postgres() else { return };
     let options = create(&server, "together").await;
-    let starts: Vec<_> = (0..10).map(|_| tokio::spawn(PostgresStore::open(options.clone()))).collect();
+    let starts: Vec<_> = (0..10)
+        .map(|_| {
+            let options = options.clone();
+            tokio::spawn(async move { PostgresStore::open(options, &ctx()).await })
+        })
+        .collect();
     for start in starts {
         start.await.unwrap().unwrap();
     }
-    let store = PostgresStore::open(options).await.unwrap();
+    let store = PostgresStore::open(options, &ctx()).await.unwrap();
     let rows = store.connection().await.unwrap().query("SELECT place FROM schema_migration", &[]).await.unwrap();
     assert_eq!(rows.len(), MIGRATIONS.len());
 }
@@ -62,7 +74,7 @@ async fn nodes_that_start_together_migrate_once() {
 async fn an_old_node_works_on_beside_a_new_one() {
     let Some(server) = postgres() else { return };
     let options = create(&server, "rolling").await;
-    let old = Arc::new(PostgresStore::open(options.clone()).await.unwrap());
+    let old = Arc::new(PostgresStore::open(options.clone(), &ctx()).await.unwrap());
     let old_node = LiveRegistry::load(old.clone()).await.unwrap();
 
     let place = i64::try_from(MIGRATIONS.len()).unwrap();
@@ -72,7 +84,7 @@ async fn an_old_node_works_on_beside_a_new_one() {
         works_from: place,
     };
     let next: Vec<Migration> = MIGRATIONS.iter().copied().chain([add]).collect();
-    let new = Arc::new(PostgresStore::open_at(options.clone(), &next).await.unwrap());
+    let new = Arc::new(PostgresStore::open_at(options.clone(), &ctx(), &next).await.unwrap());
     let new_node = LiveRegistry::load(new.clone()).await.unwrap();
 
     old_node.change(|_| Ok::<_, ()>((vec![organisation("314330897", "old")], ()))).await.unwrap();
@@ -92,13 +104,13 @@ async fn an_old_node_works_on_beside_a_new_one() {
         assert_eq!(node.sequence(), 3);
     }
     // An old node that is restarted in the middle of the upgrade.
-    PostgresStore::open(options.clone()).await.unwrap().load().await.unwrap();
+    PostgresStore::open(options.clone(), &ctx()).await.unwrap().load().await.unwrap();
 
     // Later something is taken away: old programs must not start any more.
     let drop = Migration { name: "9999_drop_things", sql: "DROP TABLE thing", works_from: place + 1 };
     let later: Vec<Migration> = next.iter().copied().chain([drop]).collect();
-    PostgresStore::open_at(options.clone(), &later).await.unwrap();
-    assert!(matches!(PostgresStore::open(options).await.err(), Some(StoreError::Newer { .. })));
+    PostgresStore::open_at(options.clone(), &ctx(), &later).await.unwrap();
+    assert!(matches!(PostgresStore::open(options, &ctx()).await.err(), Some(StoreError::Newer { .. })));
 }
 
 /// A change is visible on another node in less than a second, also when it lags more than the store remembers, and when nobody tells.
@@ -108,7 +120,7 @@ async fn changes_reach_other_nodes_within_a_second() {
     let options = create(&server, "follow").await;
     let mut nodes = Vec::new();
     for _ in 0..3 {
-        let store = Arc::new(PostgresStore::open(options.clone()).await.unwrap());
+        let store = Arc::new(PostgresStore::open(options.clone(), &ctx()).await.unwrap());
         let node = Arc::new(LiveRegistry::load(store.clone()).await.unwrap());
         let following = Arc::clone(&node);
         tokio::spawn(async move { following.follow().await });
@@ -145,7 +157,8 @@ async fn changes_reach_other_nodes_within_a_second() {
 async fn a_lock_has_one_holder_and_goes_with_it() {
     let Some(server) = postgres() else { return };
     let options = create(&server, "locks").await;
-    let (one, two) = (PostgresStore::open(options.clone()).await.unwrap(), PostgresStore::open(options).await.unwrap());
+    let (one, two) =
+        (PostgresStore::open(options.clone(), &ctx()).await.unwrap(), PostgresStore::open(options, &ctx()).await.unwrap());
     let held = one.try_lock("rotation").await.unwrap().unwrap();
     assert!(held.is_held().await);
     assert!(two.try_lock("rotation").await.unwrap().is_none());
@@ -166,7 +179,7 @@ async fn a_lock_has_one_holder_and_goes_with_it() {
 async fn a_turn_that_is_dropped_changes_nothing() {
     let Some(server) = postgres() else { return };
     let options = create(&server, "turns").await;
-    let store = PostgresStore::open(options).await.unwrap();
+    let store = PostgresStore::open(options, &ctx()).await.unwrap();
     drop(store.turn().await.unwrap());
     let turn = store.turn().await.unwrap();
     assert_eq!(turn.commit(&[organisation("314330897", "a")]).await.unwrap(), 1);
@@ -176,7 +189,11 @@ async fn a_turn_that_is_dropped_changes_nothing() {
 #[tokio::test]
 async fn a_password_in_the_url_is_refused() {
     let url = "postgresql://skybru:geheim@127.0.0.1/skybru".to_owned();
-    let refused = PostgresStore::open(PostgresOptions { url, password: None, tls: None, connections: 1 }).await.err().unwrap();
+    let refused =
+        PostgresStore::open(PostgresOptions { url, password: None, tls: None, connections: 1, node: "test".to_owned() }, &ctx())
+            .await
+            .err()
+            .unwrap();
     let text = format!("{refused:?}");
     assert!(text.contains("PasswordInUrl") && !text.contains("geheim"), "{text}");
 }

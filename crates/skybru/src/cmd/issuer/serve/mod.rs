@@ -53,7 +53,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let stopped = cmd::up::stop_signal()?;
 
     let database = data.join("skybru.db");
-    let store = SqliteStore::open(&database, Arc::clone(&call.system.ctx.clock));
+    let store = SqliteStore::open(&database, &call.system.ctx);
     let store = Arc::new(store.with_context(|| format!("cannot open {}", database.display()))?);
     let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
 
