@@ -5,6 +5,7 @@
 mod administration;
 mod cli;
 mod cmd;
+mod fresh;
 mod http;
 mod lab;
 mod print;

@@ -49,7 +49,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// The error with its causes and its hint on one line, for those who read no more.
 pub(crate) fn on_one_line(error: &anyhow::Error) -> String {
     let hint = error.chain().find_map(hint).map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-    format!("{error:#}{hint}")
+    let lines = format!("{error:#}{hint}");
+    lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {

@@ -132,7 +132,7 @@ pub fn google_environment(credentials: &GoogleCredentials, target: &GoogleTarget
 }
 
 /// The variables that point tools at another endpoint than Google's own (G-70, G-73).
-pub(crate) fn google_endpoints(target: &GoogleTarget) -> Vec<(&'static str, Secret)> {
+pub fn google_endpoints(target: &GoogleTarget) -> Vec<(&'static str, Secret)> {
     let Some(endpoint) = &target.endpoint else { return Vec::new() };
     let base = endpoint.trim_end_matches('/');
     vec![

@@ -11,8 +11,8 @@ use skybru_core::Secret;
 pub use aws::{AWS_VARIABLES_TO_REMOVE, aws_environment, aws_json, aws_process, aws_shell};
 pub use azure::{AZURE_VARIABLES_TO_REMOVE, azure_cli, azure_environment, azure_json, azure_shell};
 pub use google::{
-    GOOGLE_VARIABLES_TO_REMOVE, GoogleSource, google_environment, google_executable, google_executable_failure, google_file,
-    google_json, google_shell,
+    GOOGLE_VARIABLES_TO_REMOVE, GoogleSource, google_endpoints, google_environment, google_executable, google_executable_failure,
+    google_file, google_json, google_shell,
 };
 
 /// Lines for a POSIX shell: first `unset` of what would outrank the variables, then one `export` per variable.

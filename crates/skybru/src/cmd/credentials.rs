@@ -81,6 +81,8 @@ pub(crate) async fn run(call: &Call, args: CredentialsArgs) -> Result<Outcome> {
         Some(Format::AwsProcess) => Cloud::Aws,
         Some(Format::GoogleFile | Format::GoogleExecutable) => Cloud::Google,
         Some(Format::Azure) => Cloud::Azure,
+        // As ever: `credential_process` lines name no form.
+        None if args.cloud.is_none() && settings.target(name)?.1.aws.is_some() => Cloud::Aws,
         Some(Format::Env | Format::Json) | None => settings.cloud(name, args.cloud)?,
     };
     let form = args.format.unwrap_or(match cloud {

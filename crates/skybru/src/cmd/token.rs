@@ -1,10 +1,12 @@
 //! `skybru token`.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use skybru_client::token::TokenRequest;
 use skybru_core::OrgId;
 
 use super::{Call, Outcome};
+use crate::settings::Settings;
 use crate::wire;
 
 /// Arguments of `token`.
@@ -29,16 +31,29 @@ pub(crate) struct TokenArgs {
     fresh: bool,
 }
 
+/// Whose token, and for what. Without any target the only client can still ask for the scopes on the command line: in a pod that
+/// declares none, for one.
+fn asked(settings: &Settings, args: &TokenArgs) -> Result<(String, TokenRequest)> {
+    let options = &settings.options;
+    if args.target.is_none() && options.targets.is_empty() && !args.scopes.is_empty() && options.clients.len() == 1 {
+        let client = options.clients.keys().next().cloned().unwrap_or_default();
+        let mut request = TokenRequest::new(args.scopes.join(" ").parse().context("--scope")?);
+        request.resources.clone_from(&args.resources);
+        return Ok((client, request));
+    }
+    let (name, target) = settings.target(args.target.as_deref())?;
+    Ok((target.client.clone(), settings.request(name, target, &args.scopes, &args.resources)?))
+}
+
 pub(crate) async fn run(call: &Call, args: TokenArgs) -> Result<Outcome> {
     let settings = call.settings()?;
-    let (name, target) = settings.target(args.target.as_deref())?;
-    let mut request = settings.request(name, target, &args.scopes, &args.resources)?;
+    let (client, mut request) = asked(&settings, &args)?;
     request.consumer_org = args.consumer_org.map(OrgId::number);
     if args.pid.as_ref().is_some_and(|pid| pid.len() != 11 || !pid.bytes().all(|byte| byte.is_ascii_digit())) {
         bail!("--pid: expected 11 digits");
     }
     request.pid = args.pid;
-    let wired = wire::client(&settings, &target.client, &call.system)?;
+    let wired = wire::client(&settings, &client, &call.system)?;
     // Each call of this program begins with an empty cache, so what it gets is fresh either way.
     let token = if args.fresh { wired.tokens.fresh(&request).await? } else { wired.tokens.token(&request).await? };
     if call.printer.json {

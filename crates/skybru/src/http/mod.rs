@@ -1,4 +1,3 @@
 //! HTTP that the binary itself serves.
 
 pub(crate) mod agent;
-pub(crate) mod container;

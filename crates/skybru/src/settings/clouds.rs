@@ -1,12 +1,19 @@
 //! What a target says about Google and Azure, turned into what the client crate takes.
 
+use std::path::PathBuf;
+
 use skybru_client::azure::AzureTarget;
 use skybru_client::google::GoogleTarget;
 use skybru_client::http::HttpOptions;
+use skybru_core::Secret;
 
 use super::layers::{Settings, SettingsError};
-use super::options::{AzureOptions, GoogleOptions, TargetOptions};
+use super::options::{AzureOptions, GoogleOptions, SecretOptions, TargetOptions};
 use super::resolve::{missing, parse};
+use crate::system::System;
+
+/// A secret shorter than this can be guessed.
+const LEAST_SECRET: usize = 20;
 
 /// A cloud that a target may be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -85,13 +92,33 @@ impl Settings {
             parse(&key(".client-id"), &options.client_id)?,
             parse(&key(".account"), &options.account)?,
         );
-        if options.authority.as_ref().is_some_and(|authority| !authority.starts_with("https://")) {
-            let problem = "expected an address with https://; no Azure library takes another (E-72)".to_owned();
-            return Err(SettingsError::Value { key: key(".authority"), problem });
-        }
         azure.authority.clone_from(&options.authority);
         azure.endpoint.clone_from(&options.endpoint);
         Ok((azure, options))
+    }
+
+    /// A secret that the setting `key` names.
+    pub(crate) fn secret(&self, key: &str, options: &SecretOptions, system: &System) -> Result<Secret, SettingsError> {
+        let wrong = |problem: String| SettingsError::Value { key: key.to_owned(), problem };
+        let text = match (&options.file, &options.env) {
+            (Some(file), None) => {
+                let path = self.folder.join(file);
+                std::fs::read_to_string(&path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?
+            }
+            (None, Some(name)) => system.var(name).ok_or_else(|| wrong(format!("the variable {name} is not set")))?.to_owned(),
+            _ => return Err(wrong("expected either file = \"…\" or env = \"NAME\"".to_owned())),
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.len() < LEAST_SECRET {
+            let expected = "expected at least 20 characters; `openssl rand -base64 30` makes some";
+            return Err(wrong(format!("the secret has {} characters: {expected}", text.len())));
+        }
+        Ok(Secret::from(text.to_owned()))
+    }
+
+    /// The file with the certificates that an Azure target's addresses need, when they are a lab's.
+    pub(crate) fn azure_ca(&self, target: &TargetOptions) -> Option<PathBuf> {
+        target.azure.as_ref().and_then(|azure| azure.ca_file.as_ref()).map(|file| self.folder.join(file))
     }
 
     /// What HTTP needs for an Azure target: its client's CA and proxy, and its own CA.

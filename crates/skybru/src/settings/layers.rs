@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::nais::{self, Injected};
 use super::options::Options;
 use crate::system::System;
 
@@ -23,7 +24,7 @@ pub(crate) enum Origin {
     /// An environment variable.
     Variable(String),
     /// The platform: variables that Nais injects into a pod.
-    Nais(&'static str),
+    Nais(String),
 }
 
 impl fmt::Display for Origin {
@@ -31,7 +32,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Variable(name) => write!(f, "variable {name}"),
-            Self::Nais(name) => write!(f, "variable {name} (Nais)"),
+            Self::Nais(place) => write!(f, "{place} (Nais)"),
         }
     }
 }
@@ -137,8 +138,9 @@ impl Settings {
     pub(crate) fn load(file: Option<&Path>, system: &System) -> Result<Self, SettingsError> {
         let mut merged = Table::new();
         let mut origins = BTreeMap::new();
-        for (name, path, value) in nais(system) {
-            put(&mut merged, &mut origins, &path, Value::String(value), Origin::Nais(name));
+        for Injected { origin, setting, value } in nais::injected(system, Path::new(nais::FOLDER)) {
+            let path: Vec<String> = setting.split('.').map(str::to_owned).collect();
+            put(&mut merged, &mut origins, &path, Value::String(value), Origin::Nais(origin));
         }
         let file = file.map(|path| system.folder.join(path)).or_else(|| default_file(system));
         if let Some(path) = &file {
@@ -194,28 +196,6 @@ fn put(merged: &mut Table, origins: &mut Origins, path: &[String], value: Value,
     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     origins.insert(path.join("."), (shown, origin));
     table.insert(last.clone(), value);
-}
-
-/// What Nais injects into a pod makes a client, and a target when scopes are declared, both named `maskinporten`.
-fn nais(system: &System) -> Vec<(&'static str, Vec<String>, String)> {
-    let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
-    let required = ["MASKINPORTEN_CLIENT_ID", "MASKINPORTEN_CLIENT_JWK", "MASKINPORTEN_ISSUER"];
-    if required.iter().any(|name| system.var(name).is_none()) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let mut take = |name: &'static str, at: &str, value: String| found.push((name, path(at), value));
-    for (name, at) in
-        [("MASKINPORTEN_CLIENT_ID", "clients.maskinporten.client-id"), ("MASKINPORTEN_ISSUER", "clients.maskinporten.issuer")]
-    {
-        take(name, at, system.var(name).unwrap_or_default().to_owned());
-    }
-    take("MASKINPORTEN_CLIENT_JWK", "clients.maskinporten.key.env", "MASKINPORTEN_CLIENT_JWK".to_owned());
-    if let Some(scopes) = system.var("MASKINPORTEN_SCOPES") {
-        take("MASKINPORTEN_SCOPES", "targets.maskinporten.scope", scopes.to_owned());
-        take("MASKINPORTEN_SCOPES", "targets.maskinporten.client", "maskinporten".to_owned());
-    }
-    found
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod clouds;
 mod layers;
+mod nais;
 mod options;
 mod resolve;
 

@@ -12,6 +12,8 @@ pub(crate) struct Options {
     pub(crate) clients: BTreeMap<String, ClientOptions>,
     /// What we want to reach, by a name of our own.
     pub(crate) targets: BTreeMap<String, TargetOptions>,
+    /// Programs that only know client credentials, by the client id that they present to the agent.
+    pub(crate) local_clients: BTreeMap<String, LocalClientOptions>,
     /// Where `skybru registry` works.
     pub(crate) registry: Option<RegistryOptions>,
     /// What `skybru issuer serve` needs beside its issuers.
@@ -96,6 +98,8 @@ pub(crate) struct ClientOptions {
     pub(crate) ca_file: Option<String>,
     /// An HTTP proxy for everything that this client calls.
     pub(crate) web_proxy: Option<String>,
+    /// Where to ask for tokens, when not where the issuer's metadata says; it must lie below the issuer.
+    pub(crate) token_endpoint: Option<String>,
 }
 
 /// Where a private key is.
@@ -184,6 +188,26 @@ pub(crate) struct AzureOptions {
     pub(crate) file_endpoint: Option<String>,
     /// A PEM file with certificates to trust at these addresses, beside the machine's own and the client's.
     pub(crate) ca_file: Option<String>,
+}
+
+/// A program that only knows client credentials: what it gets from the agent's `/oauth/token`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct LocalClientOptions {
+    /// One of `targets`, whose tokens it gets.
+    pub(crate) target: String,
+    /// The secret that it presents.
+    pub(crate) secret: SecretOptions,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SecretOptions {
+    /// A file that holds it, alone. Relative to the settings file.
+    pub(crate) file: Option<String>,
+    /// An environment variable that holds it.
+    pub(crate) env: Option<String>,
 }
 
 /// Where `skybru registry` works.

@@ -1,80 +1,13 @@
 //! `skybru agent`: what programs of this machine get from it, and who gets nothing.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::agent::Agent;
 use crate::support::aws::{Aws, Keys};
 use crate::support::{Lab, PROGRAM, RESOURCE, SCOPE};
-
-/// A running agent, killed when dropped.
-struct Agent {
-    child: Child,
-    info: Value,
-    runtime: tokio::runtime::Runtime,
-    client: reqwest::Client,
-}
-
-impl Agent {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut text = String::new();
-        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
-            let line = line.unwrap();
-            text.push_str(&line);
-            if line == "}" {
-                break;
-            }
-        }
-        let Ok(info) = serde_json::from_str(&text) else {
-            let mut errors = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("the agent did not start: {errors}");
-        };
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { child, info, runtime: tokio::runtime::Runtime::new().unwrap(), client }
-    }
-
-    fn of(lab: &Lab) -> Self {
-        Self::start(lab.skybru(&["agent", "--listen", "127.0.0.1:0", "--json"]))
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.info["address"].as_str().unwrap())
-    }
-
-    /// Posts JSON, with more headers.
-    fn post(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> (u16, Value) {
-        let mut request = self.client.post(self.url(path)).json(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.send(request)
-    }
-
-    fn get(&self, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
-        let mut request = self.client.get(self.url(path));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        self.send(request)
-    }
-
-    fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
-        self.runtime.block_on(async {
-            let answer = request.send().await.unwrap();
-            (answer.status().as_u16(), answer.json().await.unwrap_or_default())
-        })
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn ask(more: &Value) -> Value {
     let mut body = json!({"identity_provider": "demo", "target": SCOPE, "resource": RESOURCE});
@@ -88,7 +21,7 @@ fn ask(more: &Value) -> Value {
 #[test]
 fn an_application_gets_a_token_as_from_texas() {
     let lab = Lab::start();
-    let agent = Agent::of(&lab);
+    let agent = Agent::of(&lab, &[]);
     let (status, answer) = agent.post("/api/v1/token", &ask(&json!({})), &[]);
     assert_eq!(status, 200, "{answer}");
     let members: Vec<&String> = answer.as_object().unwrap().keys().collect();
@@ -107,7 +40,7 @@ fn an_application_gets_a_token_as_from_texas() {
 #[test]
 fn a_token_is_introspected() {
     let lab = Lab::start();
-    let agent = Agent::of(&lab);
+    let agent = Agent::of(&lab, &[]);
     let look = |token: &str| agent.post("/api/v1/introspect", &json!({"identity_provider": "demo", "token": token}), &[]);
     let token = lab.token(&[]);
     let (status, claims) = look(&token);
@@ -121,7 +54,7 @@ fn a_token_is_introspected() {
 #[test]
 fn refusals_come_in_the_issuers_words_and_wrong_use_names_the_member() {
     let lab = Lab::start();
-    let agent = Agent::of(&lab);
+    let agent = Agent::of(&lab, &[]);
     let (status, refused) = agent.post("/api/v1/token", &ask(&json!({"target": "fjordbuss:nothing"})), &[]);
     assert_eq!((status, &refused["error"]), (400, &json!("invalid_scope")), "{refused}");
     assert!(refused["error_description"].as_str().unwrap().starts_with("MP-200"), "{refused}");
@@ -143,7 +76,7 @@ fn refusals_come_in_the_issuers_words_and_wrong_use_names_the_member() {
 #[test]
 fn requests_that_no_program_of_this_machine_makes_get_nothing() {
     let lab = Lab::start();
-    let agent = Agent::of(&lab);
+    let agent = Agent::of(&lab, &[]);
     for header in [
         ("host", "attacker.example.no"),
         ("host", "169.254.170.2"),
@@ -165,8 +98,8 @@ fn requests_that_no_program_of_this_machine_makes_get_nothing() {
 #[test]
 fn an_sdk_gets_aws_credentials_that_open_what_is_shared() {
     let lab = Lab::start();
-    let agent = Agent::of(&lab);
-    let authorization = agent.info["authorization"].as_str().unwrap();
+    let agent = Agent::of(&lab, &[]);
+    let authorization = agent.authorization();
     let (status, found) = agent.get("/aws/demo", &[("authorization", authorization)]);
     assert_eq!(status, 200, "{found}");
     let text = |name: &str| found[name].as_str().unwrap().to_owned();
@@ -196,6 +129,27 @@ fn without_settings_the_injected_variables_make_the_client_maskinporten() {
     let body = json!({"identity_provider": "maskinporten", "target": "idporten:dcr.write"});
     let (status, answer) = agent.post("/api/v1/token", &body, &[]);
     assert_eq!(status, 200, "{answer}");
+}
+
+/// In a pod that declares no scopes there is no target; the scopes on the command line are enough.
+#[test]
+fn the_only_client_needs_no_target() {
+    let lab = Lab::start();
+    let settings: toml::Value = toml::from_str(&std::fs::read_to_string(lab.get("/demo/config_file")).unwrap()).unwrap();
+    let id = settings["clients"]["provider"]["client-id"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = crate::support::program(folder.path(), &["token", "--scope", "idporten:dcr.write"]);
+    let issuer = lab.get("/issuers/maskinporten");
+    let output = command
+        .env("MASKINPORTEN_CLIENT_ID", id)
+        .env("MASKINPORTEN_CLIENT_JWK", std::fs::read_to_string(lab.folder.join("provider.jwk")).unwrap())
+        .env("MASKINPORTEN_WELL_KNOWN_URL", format!("{issuer}.well-known/oauth-authorization-server"))
+        .env("MASKINPORTEN_TOKEN_ENDPOINT", format!("{issuer}token"))
+        .env("SKYBRU_CLIENTS__MASKINPORTEN__CA_FILE", lab.get("/ca_file"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", crate::support::stderr(&output));
+    assert_eq!(crate::support::stdout(&output).trim().split('.').count(), 3);
 }
 
 #[test]

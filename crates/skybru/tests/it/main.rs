@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
 mod agent;
+mod agent_apis;
 mod bad_input;
 mod doctor;
+mod exec;
 mod hostile;
 mod private_issuer;
 mod registry;

@@ -2,7 +2,9 @@
 
 #![expect(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod agent;
 pub(crate) mod aws;
+pub(crate) mod clouds;
 pub(crate) mod site;
 
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -110,7 +112,10 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(folder).env("HOME", folder).env_remove("XDG_CONFIG_HOME").env_remove("NO_COLOR");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["SKYBRU_", "AWS_", "MASKINPORTEN_"].iter().any(|prefix| text.starts_with(prefix)) {
+        if ["SKYBRU_", "AWS_", "MASKINPORTEN_", "GOOGLE_", "CLOUDSDK_", "AZURE_", "IDENTITY_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix))
+        {
             command.env_remove(&name);
         }
     }

@@ -1,0 +1,142 @@
+//! The environment of the command that `exec` runs: what each SDK of each cloud needs to ask again, and nothing that would outrank it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use jiff::SignedDuration;
+use skybru_client::format::{
+    AWS_VARIABLES_TO_REMOVE, AZURE_VARIABLES_TO_REMOVE, GOOGLE_VARIABLES_TO_REMOVE, GoogleSource, google_endpoints, google_file,
+};
+use skybru_client::token::{TokenRequest, TokenSource};
+
+use crate::fresh::{Content, FreshFile};
+use crate::http::agent::Agent;
+use crate::lab::files::write_private;
+use crate::system::System;
+
+/// Azure's SDKs read a token file at most every ten minutes (E-70): a token that lives less would be presented expired.
+const AZURE_KEEPS_A_FILE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What the command gets, what it does not inherit, and which files that needs.
+pub(super) struct Environment<'a> {
+    system: &'a System,
+    agent: &'a Agent,
+    address: String,
+    folder: &'a Path,
+    target: &'a str,
+    set: BTreeMap<&'static str, String>,
+    removed: Vec<&'static str>,
+    files: Vec<FreshFile>,
+}
+
+impl<'a> Environment<'a> {
+    /// The inherited environment as it is.
+    pub(super) fn new(system: &'a System, agent: &'a Agent, folder: &'a Path, target: &'a str) -> Self {
+        let address = format!("http://{}", agent.hosts.first().map(String::as_str).unwrap_or_default());
+        Self { system, agent, address, folder, target, set: BTreeMap::new(), removed: Vec::new(), files: Vec::new() }
+    }
+
+    /// What is set.
+    pub(super) fn set(&self) -> &BTreeMap<&'static str, String> {
+        &self.set
+    }
+
+    /// Variables that are there and shall not be inherited.
+    pub(super) fn removed(&self) -> &[&'static str] {
+        &self.removed
+    }
+
+    /// The files to keep fresh while the command runs.
+    pub(super) fn take_files(&mut self) -> Vec<FreshFile> {
+        std::mem::take(&mut self.files)
+    }
+
+    fn remove(&mut self, names: &[&'static str]) {
+        self.removed.extend(names.iter().filter(|name| self.system.env.contains_key(**name)));
+    }
+
+    fn put(&mut self, name: &'static str, value: impl Into<String>) {
+        self.set.insert(name, value.into());
+    }
+
+    /// Unless the user has said otherwise.
+    fn offer(&mut self, name: &'static str, value: impl Into<String>) {
+        if self.system.var(name).is_none() {
+            self.put(name, value);
+        }
+    }
+
+    /// The container endpoint, which every SDK of AWS's asks again before its credentials expire.
+    pub(super) fn add_aws(&mut self) {
+        let Some(source) = self.agent.served.load().aws.get(self.target).cloned() else { return };
+        let target = source.target();
+        self.remove(&AWS_VARIABLES_TO_REMOVE);
+        self.put("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/aws/{}", self.address, self.target));
+        self.put("AWS_CONTAINER_AUTHORIZATION_TOKEN", self.agent.authorization.expose());
+        // Version 1 of the AWS CLI reads the second name only.
+        self.put("AWS_REGION", target.region.as_str());
+        self.put("AWS_DEFAULT_REGION", target.region.as_str());
+        if let Some(endpoint) = &target.endpoint {
+            self.put("AWS_ENDPOINT_URL", endpoint);
+        }
+        // The files may hold a default profile, which some SDKs ask before the container.
+        self.put("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+        self.put("AWS_CONFIG_FILE", "/dev/null");
+    }
+
+    /// A file that Google's libraries read first, so that they find no other identity, and a file with an access token for gcloud.
+    pub(super) fn add_google(&mut self) -> Result<()> {
+        let Some(source) = self.agent.served.load().google.get(self.target).cloned() else { return Ok(()) };
+        let target = source.target();
+        self.remove(&GOOGLE_VARIABLES_TO_REMOVE);
+        let subject = GoogleSource::Url(format!("{}/google/{}/subject-token", self.address, self.target));
+        let file = self.folder.join("google.json");
+        write_private(&file, google_file(target, &subject).to_string().as_bytes())?;
+        self.put("GOOGLE_APPLICATION_CREDENTIALS", file.display().to_string());
+        let token = self.folder.join("google-access-token");
+        self.put("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", token.display().to_string());
+        for (name, value) in google_endpoints(target) {
+            self.put(name, value.expose());
+        }
+        let project = target.service_account.as_ref().and_then(|account| account.project_id());
+        if let Some(project) = project.or_else(|| target.provider.project_number()).map(str::to_owned) {
+            self.offer("GOOGLE_CLOUD_PROJECT", project.clone());
+            self.offer("CLOUDSDK_CORE_PROJECT", project);
+        }
+        self.files.push(FreshFile { path: token, content: Content::Google(source) });
+        Ok(())
+    }
+
+    /// A managed identity, which every SDK of Azure's asks again, and a token file where that is safe.
+    pub(super) async fn add_azure(&mut self, tokens: (Arc<TokenSource>, TokenRequest), ca_file: Option<PathBuf>) -> Result<()> {
+        let Some(source) = self.agent.served.load().azure.get(self.target).cloned() else { return Ok(()) };
+        let target = source.target();
+        self.remove(&AZURE_VARIABLES_TO_REMOVE);
+        self.put("IDENTITY_ENDPOINT", format!("{}/azure/{}/msi", self.address, self.target));
+        self.put("IDENTITY_HEADER", self.agent.authorization.expose());
+        self.put("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("{}/azure/{}", self.address, self.target));
+        self.put("AZURE_TENANT_ID", target.tenant_id.to_string());
+        self.put("AZURE_CLIENT_ID", target.client_id.to_string());
+        self.put("AZURE_STORAGE_ACCOUNT", target.account.to_string());
+        self.put("AZURE_STORAGE_BLOB_ENDPOINT", target.blob_url());
+        self.put("AZURE_STORAGE_AUTH_MODE", "login");
+        self.put("AZCOPY_AUTO_LOGIN_TYPE", "MSI");
+        let (tokens, request) = tokens;
+        let token = tokens.token(&request).await?;
+        if token.expires_at.duration_since(token.fetched_at) >= AZURE_KEEPS_A_FILE {
+            let path = self.folder.join("azure-federated-token");
+            self.put("AZURE_FEDERATED_TOKEN_FILE", path.display().to_string());
+            self.put("AZURE_AUTHORITY_HOST", target.authority());
+            self.files.push(FreshFile { path, content: Content::Token(tokens, request) });
+        }
+        if let Some(file) = ca_file.map(|file| file.display().to_string()) {
+            // Python, Go and Node each have their own name for it (E-72).
+            for name in ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+                self.offer(name, file.clone());
+            }
+        }
+        Ok(())
+    }
+}
