@@ -82,7 +82,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         token_lifetime_seconds: 120,
         time_rules: TimeRules::default(),
     };
-    let issuer = Arc::new(Issuer::new(settings, KeyRing::new(Arc::new(key), &[]), registry, log, ctx));
+    let issuer = Arc::new(Issuer::new(settings, KeyRing::single(key), registry, log, ctx));
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     println!("ready {}", listener.local_addr()?);
     serve(listener, None, issuer_routes(issuer), Limits::default(), CancellationToken::new()).await;

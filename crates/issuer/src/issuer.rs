@@ -12,7 +12,7 @@ use crate::certificates::Certificates;
 use crate::compat::Compat;
 use crate::delegation::Delegations;
 use crate::details::{DetailsRegistry, RegistryDetails};
-use crate::keys::KeyRing;
+use crate::keys::{Fetches, KeyRing, KeySetProfile};
 use crate::profile::Profile;
 
 /// What an issuer is told at start.
@@ -39,6 +39,8 @@ pub struct Issuer {
     pub(crate) delegations: Arc<Delegations>,
     pub(crate) details: Arc<dyn DetailsRegistry>,
     keys: RwLock<Arc<KeyRing>>,
+    key_set: KeySetProfile,
+    fetches: Fetches,
 }
 
 impl Issuer {
@@ -51,6 +53,7 @@ impl Issuer {
         log: Arc<dyn AssertionLog>,
         ctx: Ctx,
     ) -> Self {
+        let key_set = settings.profile.key_set();
         Self {
             settings,
             log,
@@ -61,6 +64,8 @@ impl Issuer {
             details: Arc::new(RegistryDetails(Arc::clone(&registry))),
             registry,
             keys: RwLock::new(Arc::new(keys)),
+            key_set,
+            fetches: Fetches::default(),
         }
     }
 
@@ -88,6 +93,12 @@ impl Issuer {
         Self { details, ..self }
     }
 
+    /// The same, with another key set than the profile's own: for verifiers that need more, or choke on what it has.
+    #[must_use]
+    pub fn with_key_set(self, key_set: KeySetProfile) -> Self {
+        Self { key_set, ..self }
+    }
+
     /// The `iss` of its tokens.
     pub fn url(&self) -> &IssuerUrl {
         &self.settings.url
@@ -105,7 +116,12 @@ impl Issuer {
 
     /// The key set as published now.
     pub fn key_set(&self) -> JwkSet {
-        self.keys().published().clone()
+        self.keys().published(self.key_set).clone()
+    }
+
+    /// Who has fetched the key set.
+    pub fn fetches(&self) -> &Fetches {
+        &self.fetches
     }
 
     /// The keys in use now.

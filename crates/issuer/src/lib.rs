@@ -4,8 +4,8 @@
 //! * [`certificates`], [`delegation`], [`details`]: what else a request may have to prove, and who is asked
 //! * [`compat`]: switches where the contract is silent
 //! * [`profile`] tells Maskinporten from Skyporten: metadata and subject
-//! * [`keys`] holds what signs
-//! * [`private`] is the issuer without a server: static documents, keys with a life of their own, tokens signed on the spot
+//! * [`keys`] holds what signs, and lets keys come and go without any verifier noticing
+//! * [`private`] is the issuer without a server: static documents, tokens signed on the spot
 //! * [`selfservice`] is the API with which organisations register scopes, accesses, clients and keys
 //! * [`http`] puts all of it on the wire; nothing else here knows HTTP
 //!

@@ -7,6 +7,7 @@ use skybru_protocol::metadata::DiscoveryDocument;
 use skybru_protocol::oauth::JWT_BEARER;
 
 use crate::compat::MultiScope;
+use crate::keys::KeySetProfile;
 
 /// Which of the national services an issuer behaves like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,14 @@ impl Profile {
         match self {
             Self::Maskinporten => "maskinporten",
             Self::Skyporten { .. } => "skyporten",
+        }
+    }
+
+    /// Maskinporten shows certificates; what clouds read has six members a key and no more (P-9).
+    pub const fn key_set(self) -> KeySetProfile {
+        match self {
+            Self::Maskinporten => KeySetProfile::Certificates,
+            Self::Skyporten { .. } => KeySetProfile::Cloud,
         }
     }
 

@@ -6,8 +6,8 @@ use skybru_core::scope::ScopeError;
 use skybru_core::{KeyId, OrgNumber, ScopeName};
 use skybru_protocol::assertion::AssertionError;
 use skybru_protocol::details::DetailsError;
-use skybru_protocol::jose::SigningKeyError;
 use skybru_protocol::oauth::{ErrorBody, OAuthCode, TokenFormError, description};
+use skybru_signer::SignError;
 use skybru_store::StoreError;
 
 use crate::certificates::CertificateProblem;
@@ -110,7 +110,7 @@ pub enum GrantError {
     Store(#[from] StoreError),
     /// Signing failed.
     #[error("signing failed")]
-    Signing(#[from] SigningKeyError),
+    Signing(#[from] SignError),
 }
 
 const AUTHENTICATION: &str = "Invalid assertion. Client authentication failed.";
@@ -169,6 +169,8 @@ impl GrantError {
             Self::ScopeNotOnClient(_) | Self::ScopeNotForMaskinporten(_) | Self::SeveralScopes => OAuthCode::InvalidScope,
             Self::NoAccess(_) | Self::NoDelegation { .. } => OAuthCode::Forbidden,
             Self::Store(_) | Self::Delegations(_) | Self::DetailsAway(_) => OAuthCode::TemporarilyUnavailable,
+            // Hardware or a key service that does not answer may do so in a moment.
+            Self::Signing(error) if error.is_temporary() => OAuthCode::TemporarilyUnavailable,
             Self::Signing(_) => OAuthCode::ServerError,
         }
     }
@@ -272,7 +274,8 @@ mod tests {
             DelegationError::Timeout.into(),
             DetailsFault(String::new()).into(),
             GrantError::Store(StoreError::Closed),
-            GrantError::Signing(SigningKeyError::Library),
+            GrantError::Signing(skybru_protocol::jose::SigningKeyError::Library.into()),
+            GrantError::Signing(SignError::Away { holder: "the token".to_owned(), source: "gone".into() }),
         ];
         let mut table = String::new();
         for refusal in all {

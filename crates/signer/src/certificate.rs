@@ -1,10 +1,13 @@
 //! The certificates over a key.
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::CertificateDer;
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use skybru_protocol::base64url;
-use skybru_protocol::jose::Jwk;
+use skybru_protocol::jose::{Jwk, SigningKey, SigningKeyError};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
@@ -62,4 +65,31 @@ pub(crate) fn from_x5c(texts: &[String]) -> Result<Vec<CertificateDer<'static>>,
         STANDARD.decode(text).map(CertificateDer::from).map_err(|_| CertificateError::Format(place + 1))
     };
     texts.iter().enumerate().map(decode).collect()
+}
+
+/// How long a certificate that a key signs over itself is good for.
+const TEN_YEARS: SignedDuration = SignedDuration::from_hours(24 * 3653);
+
+/// A certificate over a key, signed by itself, for verifiers that read keys out of certificates only.
+///
+/// It follows from the key and from `created` alone, so that every node has the same one (with an RSA key; ECDSA signatures are never the
+/// same twice).
+pub fn self_signed(key: &SigningKey, created: Timestamp) -> Result<CertificateDer<'static>, SigningKeyError> {
+    let failed = |_| SigningKeyError::Library;
+    let pair = KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.pkcs8_der()?.as_slice())).map_err(failed)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, key.kid().as_str());
+    let id = digest::digest(&digest::SHA256, key.kid().as_str().as_bytes());
+    // At most 20 bytes, the first bit not set (RFC 5280, section 4.1.2.2).
+    let mut serial = id.as_ref().get(..16).unwrap_or_default().to_vec();
+    serial.insert(0, 1);
+    params.serial_number = Some(SerialNumber::from(serial));
+    let date = |time: Timestamp| {
+        let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+        rcgen::date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+    };
+    params.not_before = date(created);
+    params.not_after = date(created.saturating_add(TEN_YEARS).unwrap_or(Timestamp::MAX));
+    params.self_signed(&pair).map(|certificate| certificate.der().clone()).map_err(failed)
 }

@@ -25,7 +25,7 @@ use skybru_core::KeyId;
 use skybru_protocol::base64url;
 use skybru_protocol::jose::{Algorithm, Jwk, SigningKey, SigningKeyError, signing_input};
 
-pub use certificate::{CertificateError, x5c};
+pub use certificate::{CertificateError, self_signed, x5c};
 pub use held::HeldKeyError;
 pub use local::{KeyFileError, LocalSigner};
 pub use pkcs12::{Pkcs12Error, from_pkcs12};

@@ -11,7 +11,7 @@ use skybru_client::http::HttpError;
 use skybru_client::selfservice::ApiCallError;
 use skybru_client::storage::StorageError;
 use skybru_client::token::TokenError;
-use skybru_issuer::private::KeysError;
+use skybru_issuer::keys::{KeysError, SwitchError};
 
 use crate::settings::SettingsError;
 
@@ -69,6 +69,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<KeysError>().is_some()
+        || error.downcast_ref::<SwitchError>().is_some()
         || matches!(error.downcast_ref(), Some(TokenError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(ExchangeError::Refused { .. }))
         || matches!(error.downcast_ref(), Some(GoogleExchangeError::Refused { .. }))

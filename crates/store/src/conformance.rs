@@ -11,7 +11,7 @@ use skybru_protocol::assertion::Fingerprint;
 use skybru_protocol::jose::Jwk;
 
 use crate::audit::{self, AuditQuery, AuditStore, Entry, Event, Journal};
-use crate::records::{Consent, Delegation, DelegationSourceRecord, OnBehalfOf, SystemUser};
+use crate::records::{Consent, Delegation, DelegationSourceRecord, Document, OnBehalfOf, SystemUser};
 use crate::registry::{AccessState, Client, ClientKey, IntegrationType, Organisation, Scope, ScopeAccess, Visibility};
 use crate::{AssertionLog, Change, LiveRegistry, Record, RegistryStore};
 
@@ -198,6 +198,7 @@ async fn records(store: &dyn RegistryStore) {
         created: NOW,
         last_updated: NOW,
     };
+    let document = Document { id: "keys".to_owned(), body: json!({"any": ["thing", 1, null]}) };
     let changes = [
         Record::Delegation(delegation.clone()),
         Record::Delegation(Delegation { active: false, ..delegation.clone() }),
@@ -205,6 +206,7 @@ async fn records(store: &dyn RegistryStore) {
         Record::SystemUser(user("u1", None)),
         Record::OnBehalfOf(entry.clone()),
         Record::Consent(consent.clone()),
+        Record::Document(document.clone()),
         Record::DelegationSource(source.clone()),
     ];
     store.commit(&changes.map(Change::PutRecord)).await.expect("commit");
@@ -216,6 +218,7 @@ async fn records(store: &dyn RegistryStore) {
     assert_eq!(records.on_behalf_of(&client, "customer-1"), Some(&entry));
     assert_eq!(records.on_behalf_of_client(&client).count(), 1);
     assert_eq!(records.consent("1c7a"), Some(&consent));
+    assert_eq!(records.document("keys"), Some(&document));
     assert_eq!(records.delegation_sources().collect::<Vec<_>>(), [&source]);
 }
 

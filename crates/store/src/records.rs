@@ -121,6 +121,21 @@ impl fmt::Debug for Consent {
     }
 }
 
+/// Something that another part keeps here whole: the registry stores it and hands it to every node, and does not look inside.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Its name.
+    pub id: String,
+    /// May hold sealed secrets, so it is never printed.
+    pub body: Value,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// One of the smaller kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "body")]
@@ -135,6 +150,8 @@ pub enum Record {
     SystemUser(SystemUser),
     /// See [`Consent`].
     Consent(Consent),
+    /// See [`Document`].
+    Document(Document),
 }
 
 impl Record {
@@ -146,6 +163,7 @@ impl Record {
             Self::Delegation(_) => "delegation",
             Self::SystemUser(_) => "system_user",
             Self::Consent(_) => "consent",
+            Self::Document(_) => "document",
         }
     }
 
@@ -157,6 +175,7 @@ impl Record {
             Self::Delegation(given) => format!("{} {} {}", given.scope, given.consumer_orgno, given.supplier_orgno),
             Self::SystemUser(user) => user.id.clone(),
             Self::Consent(consent) => consent.id.clone(),
+            Self::Document(document) => document.id.clone(),
         }
     }
 }
@@ -169,6 +188,7 @@ pub struct Records {
     delegations: BTreeMap<(ScopeName, OrgNumber, OrgNumber), Delegation>,
     system_users: BTreeMap<(ClientId, OrgNumber, String), SystemUser>,
     consents: BTreeMap<String, Consent>,
+    documents: BTreeMap<String, Document>,
 }
 
 impl Records {
@@ -188,6 +208,9 @@ impl Records {
             }
             Record::Consent(consent) => {
                 self.consents.insert(consent.id.clone(), consent);
+            }
+            Record::Document(document) => {
+                self.documents.insert(document.id.clone(), document);
             }
         }
     }
@@ -237,6 +260,11 @@ impl Records {
     /// A consent, active or not.
     pub fn consent(&self, id: &str) -> Option<&Consent> {
         self.consents.get(id)
+    }
+
+    /// What another part keeps under this name.
+    pub fn document(&self, id: &str) -> Option<&Document> {
+        self.documents.get(id)
     }
 
     /// All consents, by id.

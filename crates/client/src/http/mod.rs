@@ -6,6 +6,7 @@
 
 mod error;
 mod json;
+mod keys;
 mod retry;
 mod tls;
 

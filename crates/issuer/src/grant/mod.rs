@@ -18,6 +18,7 @@ use skybru_protocol::assertion::{AddressedAssertion, UnusedAssertion, Unverified
 use skybru_protocol::base64url;
 use skybru_protocol::claims::{AccessTokenClaims, Audience, Party};
 use skybru_protocol::oauth::{JWT_BEARER, TokenAnswer, TokenForm};
+use skybru_signer::sign_token;
 
 use crate::Profile;
 use crate::issuer::Issuer;
@@ -45,7 +46,7 @@ impl Issuer {
         let first = self.log.record_once(fingerprint, assertion.forgotten_after()).await?;
         let assertion = assertion.into_unused(first).ok_or(GrantError::Replayed)?;
         let answer = match self.authorize(&proven, assertion.claims()).await {
-            Ok(permission) => self.mint(&proven, &assertion, permission),
+            Ok(permission) => self.mint(&proven, &assertion, permission).await,
             Err(refusal) => Err(refusal),
         };
         if answer.is_err() {
@@ -66,7 +67,12 @@ impl Issuer {
     }
 
     /// Step 13. Only an assertion that was used now, for the first time, gets here.
-    fn mint(&self, proven: &Proven, assertion: &UnusedAssertion, permission: Permission) -> Result<TokenAnswer, GrantError> {
+    async fn mint(
+        &self,
+        proven: &Proven,
+        assertion: &UnusedAssertion,
+        permission: Permission,
+    ) -> Result<TokenAnswer, GrantError> {
         let asked = assertion.claims();
         let now = self.ctx.clock.unix_seconds();
         let scope = permission.scopes.to_string();
@@ -98,7 +104,7 @@ impl Issuer {
         };
         // Entra refuses at+jwt (E-21); Maskinporten writes no typ at all, and `JWT` is the one value that nobody stumbles over (P-2).
         let typ = if self.compat.at_jwt { Some("at+jwt") } else { is_skyporten.then_some("JWT") };
-        let access_token = self.keys().active().sign(typ, &claims)?;
+        let access_token = sign_token(self.keys().active(), typ, &claims).await?;
         tracing::info!(
             client.id = claims.client_id,
             consumer.org = claims.consumer.id,

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde_json::json;
 
+use super::server::Peer;
 use crate::issuer::Issuer;
+use crate::keys::verifier;
+
+/// Where a proxy says for whom it asks.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Verifiers are told to keep these documents for a day.
 const A_DAY: &str = "public, max-age=86400";
@@ -17,7 +23,15 @@ pub(super) async fn metadata(State(issuer): State<Arc<Issuer>>) -> impl IntoResp
     ([(CACHE_CONTROL, A_DAY)], Json(issuer.metadata()))
 }
 
-pub(super) async fn key_set(State(issuer): State<Arc<Issuer>>) -> impl IntoResponse {
+pub(super) async fn key_set(
+    State(issuer): State<Arc<Issuer>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let address = peer.and_then(|Extension(peer)| peer.behind_proxy(text(FORWARDED_FOR)));
+    let keys = issuer.keys();
+    issuer.fetches().note(verifier(address, text(USER_AGENT.as_str())), keys.kids(), issuer.ctx.clock.now());
     ([(CACHE_CONTROL, A_DAY)], Json(issuer.key_set()))
 }
 

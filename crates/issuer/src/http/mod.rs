@@ -18,7 +18,7 @@ use skybru_core::Ctx;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-pub use server::{Limits, serve};
+pub use server::{Limits, Peer, serve};
 
 use crate::issuer::Issuer;
 use crate::selfservice::SelfService;

@@ -1,9 +1,12 @@
 //! Listening: TLS, limits against slow and numerous callers, and a stop that lets running requests finish.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -11,9 +14,10 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// How much one listener puts up with.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,18 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { connections: 10_000, header_timeout: Duration::from_secs(10), drain: Duration::from_secs(10) }
+    }
+}
+
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+impl Peer {
+    /// Who asks. A proxy on this machine is believed when it says for whom; nobody else is.
+    pub(super) fn behind_proxy(self, forwarded_for: Option<&str>) -> Option<IpAddr> {
+        let last = forwarded_for.and_then(|text| text.rsplit(',').next()).and_then(|text| text.trim().parse().ok());
+        if self.0.to_canonical().is_loopback() { last.or(Some(self.0)) } else { Some(self.0) }
     }
 }
 
@@ -50,14 +66,14 @@ pub async fn serve(
             accepted = accept(&listener, &slots) => accepted,
             () = stop.cancelled() => break,
         };
-        let Some((stream, slot)) = accepted else { continue };
+        let Some((stream, peer, slot)) = accepted else { continue };
         let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _slot = slot;
             match acceptor {
-                None => connection(stream, router, limits, watcher).await,
+                None => connection(stream, peer, router, limits, watcher).await,
                 Some(acceptor) => match tokio::time::timeout(limits.header_timeout, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(stream, router, limits, watcher).await,
+                    Ok(Ok(stream)) => connection(stream, peer, router, limits, watcher).await,
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
                 },
@@ -68,13 +84,13 @@ pub async fn serve(
     let _ = tokio::time::timeout(limits.drain, graceful.shutdown()).await;
 }
 
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, address)) => {
             // Answers are small: waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            Some((stream, slot))
+            Some((stream, Peer(address.ip()), slot))
         }
         Err(error) => {
             // Out of file descriptors, most likely: give others time to close some.
@@ -85,14 +101,17 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
-async fn connection<S>(stream: S, router: Router, limits: Limits, watcher: Watcher)
+async fn connection<S>(stream: S, peer: Peer, router: Router, limits: Limits, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(16 * 1024);
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    }));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(error, "connection ended early");

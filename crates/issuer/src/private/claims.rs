@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skybru_core::{Ctx, IssuerUrl};
 use skybru_protocol::base64url;
-use skybru_protocol::jose::{SigningKey, SigningKeyError};
+use skybru_signer::{SignError, Signer, sign_token};
 
 /// Claims that are the issuer's own: neither template nor caller may set them.
 const RESERVED: [&str; 7] = ["iss", "sub", "aud", "iat", "exp", "nbf", "jti"];
@@ -32,7 +32,7 @@ pub struct MintRequest {
 }
 
 /// Why no token was signed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ClaimsError {
     /// It is the issuer's own.
     #[error("claim {0} cannot be set: the issuer sets it itself")]
@@ -59,7 +59,7 @@ pub enum ClaimsError {
     Lifetime(u32),
     /// Signing failed.
     #[error("the token could not be signed")]
-    Signing(#[from] SigningKeyError),
+    Signing(#[from] SignError),
 }
 
 impl Template {
@@ -118,10 +118,10 @@ fn check_name(name: &str) -> Result<(), ClaimsError> {
     }
 }
 
-/// Signs a token, safe for all three clouds (P-1 to P-7): RS256, `typ` JWT, one audience, whole seconds. Tells also when it expires.
-pub fn mint(
+/// Signs a token, safe for all three clouds (P-1 to P-7): RS256 with an RSA key, `typ` JWT, one audience, whole seconds. Tells also when it expires.
+pub async fn mint(
     issuer: &IssuerUrl,
-    key: &SigningKey,
+    key: &dyn Signer,
     template: &Template,
     request: &MintRequest,
     ctx: &Ctx,
@@ -156,7 +156,7 @@ pub fn mint(
     ] {
         claims.insert(name.to_owned(), value);
     }
-    let token = key.sign(Some("JWT"), &claims)?;
+    let token = sign_token(key, Some("JWT"), &claims).await?;
     Ok((token, Timestamp::from_second(exp).unwrap_or(Timestamp::MAX)))
 }
 
@@ -165,6 +165,7 @@ mod tests {
     use super::*;
     use serde_json::json;
     use skybru_protocol::jose::Jws;
+    use skybru_signer::LocalSigner;
 
     fn template(claims: &Value) -> Template {
         serde_json::from_value(claims.clone()).unwrap()
@@ -175,46 +176,47 @@ mod tests {
         MintRequest { subject: "ci".to_owned(), audience: "sts.amazonaws.com".to_owned(), claims, lifetime_seconds: 300 }
     }
 
-    fn sign(template: &Template, request: &MintRequest) -> Result<Value, ClaimsError> {
-        let key = SigningKey::from_text(include_str!("../../../protocol/testdata/rsa2048.jwk"), None).unwrap();
+    async fn sign(template: &Template, request: &MintRequest) -> Result<Value, ClaimsError> {
+        let key = LocalSigner::from_text(include_str!("../../../protocol/testdata/rsa2048.jwk"), None).unwrap();
         let (ctx, _) = Ctx::fixed(1_800_000_000, 1);
-        let (token, expires) = mint(&"https://id.example.no".parse().unwrap(), &key, template, request, &ctx)?;
+        let (token, expires) = mint(&"https://id.example.no".parse().unwrap(), &key, template, request, &ctx).await?;
         assert_eq!(expires.as_second(), 1_800_000_300);
         Ok(serde_json::from_slice(Jws::parse(&token).unwrap().payload()).unwrap())
     }
 
-    #[test]
-    fn a_token_has_what_the_clouds_need_and_what_the_template_adds() {
+    #[tokio::test]
+    async fn a_token_has_what_the_clouds_need_and_what_the_template_adds() {
         let template = template(&json!({"team": "kart", "who": "{subject}@{audience}", "list": ["{subject}"], "n": 1}));
-        let claims = sign(&template, &request(&json!({"team": "data"}))).unwrap();
+        let claims = sign(&template, &request(&json!({"team": "data"}))).await.unwrap();
         let expected = json!({"iss": "https://id.example.no", "sub": "ci", "aud": "sts.amazonaws.com", "iat": 1_800_000_000,
             "exp": 1_800_000_300, "jti": claims["jti"], "team": "data", "who": "ci@sts.amazonaws.com", "list": ["ci"], "n": 1});
         assert_eq!(claims, expected);
         assert_eq!(claims["jti"].as_str().unwrap().len(), 22);
     }
 
-    #[test]
-    fn what_is_the_issuers_own_cannot_be_set() {
+    #[tokio::test]
+    async fn what_is_the_issuers_own_cannot_be_set() {
         for name in RESERVED {
-            assert_eq!(template(&json!({name: 1})).check(), Err(ClaimsError::Reserved(name.to_owned())));
-            assert_eq!(sign(&Template::default(), &request(&json!({name: 1}))), Err(ClaimsError::Reserved(name.to_owned())));
+            assert!(matches!(template(&json!({name: 1})).check(), Err(ClaimsError::Reserved(found)) if found == name));
+            let refused = sign(&Template::default(), &request(&json!({name: 1}))).await;
+            assert!(matches!(refused, Err(ClaimsError::Reserved(found)) if found == name));
         }
         let unknown = template(&json!({"a": ["{org}"]})).check().unwrap_err();
         assert_eq!(unknown.to_string(), "claim a of the template: {org} is not known; use {subject} or {audience}");
-        assert_eq!(template(&json!({"a": "{ is fine"})).check(), Ok(()));
+        assert!(template(&json!({"a": "{ is fine"})).check().is_ok());
     }
 
-    #[test]
-    fn what_every_cloud_would_refuse_is_refused_here() {
-        let with = |change: fn(&mut MintRequest)| {
+    #[tokio::test]
+    async fn what_every_cloud_would_refuse_is_refused_here() {
+        let with = async |change: fn(&mut MintRequest)| {
             let mut request = request(&json!({}));
             change(&mut request);
-            sign(&Template::default(), &request).unwrap_err()
+            sign(&Template::default(), &request).await.unwrap_err()
         };
-        assert_eq!(with(|r| r.subject = " ".to_owned()), ClaimsError::Empty("the subject"));
-        assert_eq!(with(|r| r.audience.clear()), ClaimsError::Empty("the audience"));
-        assert_eq!(with(|r| r.lifetime_seconds = 0), ClaimsError::Lifetime(0));
-        assert_eq!(with(|r| r.lifetime_seconds = 3601), ClaimsError::Lifetime(3601));
-        assert_eq!(with(|r| r.subject = "x".repeat(601)), ClaimsError::SubjectTooLong(601));
+        assert!(matches!(with(|r| r.subject = " ".to_owned()).await, ClaimsError::Empty("the subject")));
+        assert!(matches!(with(|r| r.audience.clear()).await, ClaimsError::Empty("the audience")));
+        assert!(matches!(with(|r| r.lifetime_seconds = 0).await, ClaimsError::Lifetime(0)));
+        assert!(matches!(with(|r| r.lifetime_seconds = 3601).await, ClaimsError::Lifetime(3601)));
+        assert!(matches!(with(|r| r.subject = "x".repeat(601)).await, ClaimsError::SubjectTooLong(601)));
     }
 }

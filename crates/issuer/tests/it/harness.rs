@@ -75,7 +75,7 @@ impl TestIssuer {
     async fn build(log: Arc<dyn AssertionLog>, adapt: impl Fn(Issuer) -> Issuer) -> Self {
         let (ctx, clock) = Ctx::fixed(NOW, 7);
         let registry = Arc::new(LiveRegistry::load(Arc::new(MemoryStore::default())).await.unwrap());
-        let keys = KeyRing::new(Arc::new(SigningKey::from_text(KEY, Some(&"issuer-key".parse().unwrap())).unwrap()), &[]);
+        let keys = KeyRing::single(SigningKey::from_text(KEY, Some(&"issuer-key".parse().unwrap())).unwrap());
         let issuer = |url: &str, profile| {
             let url = url.parse().unwrap();
             let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
@@ -176,7 +176,7 @@ impl TestIssuer {
     pub(crate) fn open(&self, answer: &Answer) -> Value {
         assert_eq!(answer.0, 200, "{}", answer.1);
         let jws = Jws::parse(answer.1["access_token"].as_str().unwrap()).unwrap();
-        let key = VerifyingKey::from_jwk(&self.keys.published().keys[0]).unwrap();
+        let key = VerifyingKey::from_jwk(self.keys.active().public_jwk()).unwrap();
         key.verify("RS256".parse().unwrap(), jws.signing_input().as_bytes(), jws.signature()).unwrap();
         serde_json::from_slice(jws.payload()).unwrap()
     }

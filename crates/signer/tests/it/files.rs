@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use skybru_protocol::jose::{Algorithm, Jws, SigningKey, SigningKeyError, VerifyingKey};
-use skybru_signer::{CertificateError, KeyFileError, LocalSigner, Pkcs12Error, Signer, from_pkcs12, sign_token, x5c};
+use skybru_signer::{
+    CertificateError, KeyFileError, LocalSigner, Pkcs12Error, Signer, from_pkcs12, self_signed, sign_token, x5c,
+};
 
 const JWK: &str = include_str!("../../../protocol/testdata/rsa2048.jwk");
 const PEM: &str = include_str!("../../testdata/chain.pem");
@@ -48,6 +50,17 @@ async fn a_key_on_p256_comes_from_a_file_too() {
     assert_eq!(signer.algorithm(), Algorithm::ES256);
     works(&signer).await;
     works(&LocalSigner::from_text(include_str!("../../testdata/p256.pem"), None).unwrap()).await;
+}
+
+#[test]
+fn a_key_can_have_a_certificate_over_itself_that_is_the_same_on_every_node() {
+    let signer = LocalSigner::from_text(JWK, None).unwrap();
+    let created = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let certificate = self_signed(signer.key(), created).unwrap();
+    assert_eq!(certificate, self_signed(signer.key(), created).unwrap());
+    let key = LocalSigner::from_text(JWK, None).unwrap();
+    let key = SigningKey::from_pkcs8_der(&key.key().pkcs8_der().unwrap(), None).unwrap();
+    assert!(LocalSigner::new(key, vec![certificate]).is_ok(), "it is over the key");
 }
 
 #[test]

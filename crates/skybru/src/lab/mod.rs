@@ -137,7 +137,7 @@ impl Lab {
         let store = SqliteStore::open(&database, &ctx).with_context(|| format!("cannot open {}", database.display()))?;
         let store = Arc::new(store);
         let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
-        let keys = KeyRing::new(Arc::new(signing_key(&folder, "issuer-key.jwk")?), &[]);
+        let keys = KeyRing::single(signing_key(&folder, "issuer-key.jwk")?);
         let issuer = |url, profile| {
             let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
             Arc::new(Issuer::new(settings, keys.clone(), registry.clone(), store.clone(), ctx.clone()))

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use skybru_issuer::keys::KeySetProfile;
+
+use crate::cmd::issuer::holding::SealOptions;
 
 /// `skybru.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -51,6 +54,12 @@ pub(crate) struct ServerOptions {
     pub(crate) key_set_cache_hours: u32,
     /// Days after which another key signs; never by itself when absent.
     pub(crate) rotate_days: Option<u32>,
+    /// How many hours beyond the cache time a switch waits for verifiers that are known, but have not fetched the new key. As long as the
+    /// cache time when absent.
+    pub(crate) rotate_wait_hours: Option<u32>,
+    /// What private keys are sealed with: `{ passphrase-file = "…" }`, `{ passphrase-env = "NAME" }` or `{ key-file = "…" }`. When
+    /// absent, a key file beside the database.
+    pub(crate) seal: Option<SealOptions>,
 }
 
 /// An issuer of `skybru issuer serve`.
@@ -63,6 +72,8 @@ pub(crate) struct IssuerOptions {
     pub(crate) profile: String,
     /// The address on which it listens.
     pub(crate) listen: String,
+    /// What verifiers can read: `cloud`, `certificates` or `ceph`; the profile decides when absent.
+    pub(crate) key_set: Option<KeySetProfile>,
     /// Life of a token when neither client nor scope says otherwise.
     #[serde(default = "token_lifetime")]
     pub(crate) token_lifetime_seconds: u32,

@@ -161,7 +161,9 @@ fn keys_rotate_no_faster_than_caches_run_out_but_in_an_emergency() {
     keys(&aws.exchange(ROLE, &private.mint("laptop", AUDIENCE)));
     assert_eq!(code(&aws.exchange(ROLE, &old)), "InvalidIdentityToken", "the lost key is gone");
     let listed: Value = serde_json::from_str(&issuer(private.path(), &["keys", "list", "--dir", "id", "--json"])).unwrap();
-    assert_eq!(listed["keys"].as_array().unwrap().len(), 1);
+    let states: Vec<&str> = listed["keys"].as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["retired", "active"]);
+    assert_eq!(std::fs::read_dir(private.path().join("id/keys")).unwrap().count(), 1, "the lost key's file is gone");
 }
 
 #[test]
@@ -205,4 +207,42 @@ fn publishing_to_a_bucket_writes_the_same_documents() {
     let (status, text) = aws.s3(None, "GET", "/site/oidc/.well-known/openid-configuration", "");
     assert_eq!(status, 200, "{text}");
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["issuer"], private.site.url);
+}
+
+/// A key file is what `age-keygen` makes too; what it sealed cannot be used without it.
+#[test]
+fn private_keys_are_sealed_at_rest_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::start(folder.path());
+    let key = issuer(folder.path(), &["keys", "seal-key"]);
+    assert!(key.contains("AGE-SECRET-KEY-1"), "an age key file");
+    std::fs::write(folder.path().join("seal.key"), key).unwrap();
+    issuer(folder.path(), &["init", "--static", "id", "--url", &site.url, "--seal-key-file", "seal.key"]);
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("id/keys")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(std::fs::read(&files[0]).unwrap().starts_with(b"age-encryption.org/v1\n"));
+    issuer(folder.path(), &["publish", "site", "--dir", "id", "--ca-file", site.ca_file.to_str().unwrap()]);
+    let mint = ["mint", "--dir", "id", "--subject", "a", "--audience", "b"];
+    issuer(folder.path(), &mint);
+    std::fs::write(folder.path().join("seal.key"), issuer(folder.path(), &["keys", "seal-key"])).unwrap();
+    assert!(refused(folder.path(), 2, &mint).contains("sealed with another passphrase or key file"));
+}
+
+/// RADOS Gateway reads the first key's certificate and nothing else.
+#[test]
+fn the_key_set_for_ceph_has_a_certificate_at_every_key() {
+    let private = Private::new();
+    let publish = ["publish", "site", "--dir", "id", "--profile", "ceph", "--ca-file", private.site.ca_file.to_str().unwrap()];
+    issuer(private.path(), &publish);
+    let read = || -> Value {
+        serde_json::from_slice(&std::fs::read(private.site.folder.join(".well-known/jwks.json")).unwrap()).unwrap()
+    };
+    let first = read();
+    assert_eq!(first["keys"][0]["x5c"].as_array().unwrap().len(), 1, "{first}");
+    issuer(private.path(), &["keys", "rotate", "--dir", "id"]);
+    issuer(private.path(), &publish);
+    let both = read();
+    assert_eq!(both["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(both["keys"][0], first["keys"][0], "the active key stands first, with the same certificate");
+    assert!(both["keys"][1]["x5c"][0].is_string());
+    private.mint("laptop", AUDIENCE);
 }

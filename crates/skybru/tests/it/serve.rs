@@ -177,7 +177,7 @@ fn a_prepared_key_is_published_by_the_running_server() {
     };
     let first = published();
     assert_eq!(first.len(), 1);
-    let text = run(program(folder.path(), &["issuer", "keys", "rotate", "--dir", "data"]));
+    let text = run(program(folder.path(), &["issuer", "keys", "rotate"]));
     assert!(text.starts_with("prepared"), "{text}");
     let deadline = Instant::now() + Duration::from_secs(30);
     while published().len() < 2 {
@@ -186,8 +186,27 @@ fn a_prepared_key_is_published_by_the_running_server() {
         std::thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(published()[0], first[0], "the signing one stands first");
-    let listed = run(program(folder.path(), &["issuer", "keys", "list", "--dir", "data"]));
+    let listed = run(program(folder.path(), &["issuer", "keys", "list"]));
     assert!(listed.contains("active since") && listed.contains("prepared"), "{listed}");
+
+    // Whoever fetched the set is known, and sealed keys are all that the database holds.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let shown = loop {
+        published();
+        let shown: Value = serde_json::from_str(&run(program(folder.path(), &["issuer", "keys", "list", "--json"]))).unwrap();
+        if shown["verifiers"][0]["newest"] == published()[1] {
+            break shown;
+        }
+        assert!(Instant::now() < deadline, "the fetch was not noted: {shown}");
+        #[expect(clippy::disallowed_methods, reason = "it is a condition with a deadline")]
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(shown["verifiers"][0]["verifier"], "127.0.0.0/24 -");
+    assert_eq!(shown["keys"][0]["holder"], "sealed");
+    let output = program(folder.path(), &["issuer", "keys", "rotate"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "caches may lack it: {}", stderr(&output));
+    let output = program(folder.path(), &["issuer", "keys", "rotate", "--emergency"]).output().unwrap();
+    assert!(stderr(&output).contains("Of 1 known verifiers 1 have fetched it"), "{}", stderr(&output));
 }
 
 #[test]

@@ -6,10 +6,12 @@ use anyhow::{Context as _, Result, bail};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use skybru_core::IssuerUrl;
-use skybru_issuer::private::{Lifetimes, MAX_LIFETIME_SECONDS, Template};
+use skybru_issuer::keys::{KeySetProfile, Lifetimes, RotationRules};
+use skybru_issuer::private::{MAX_LIFETIME_SECONDS, Template};
 
 use super::super::Call;
-use super::key_folder::{KeyFolder, size};
+use super::holding::{Holding, SealOptions, size};
+use super::key_folder::KeyFolder;
 use crate::lab::files;
 
 const SETTINGS: &str = "issuer.toml";
@@ -29,6 +31,12 @@ pub(super) struct IssuerFile {
     /// Size of new keys, in bits.
     #[serde(default = "key_bits")]
     pub(super) key_bits: u32,
+    /// What verifiers can read: `cloud`, `certificates` or `ceph`.
+    #[serde(default)]
+    pub(super) key_set: KeySetProfile,
+    /// What private keys in files are sealed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) seal: Option<SealOptions>,
     /// Claims of every token.
     #[serde(default)]
     pub(super) claims: Template,
@@ -47,9 +55,14 @@ const fn key_bits() -> u32 {
 }
 
 impl IssuerFile {
-    pub(super) fn new(url: IssuerUrl, key_bits: u32) -> Self {
+    pub(super) fn new(url: IssuerUrl, key_bits: u32, key_set: KeySetProfile, seal: Option<SealOptions>) -> Self {
         let (token_lifetime_seconds, key_set_cache_hours) = (token_lifetime(), cache_hours());
-        Self { url, token_lifetime_seconds, key_set_cache_hours, key_bits, claims: Template::default() }
+        Self { url, token_lifetime_seconds, key_set_cache_hours, key_bits, key_set, seal, claims: Template::default() }
+    }
+
+    fn holding(&self, call: &Call, path: &Path) -> Result<Holding> {
+        let seal = self.seal.as_ref().map(|seal| seal.seal(path, &call.system)).transpose()?;
+        Ok(Holding::new(path.to_owned(), seal, &call.system))
     }
 
     fn check(&self) -> Result<()> {
@@ -69,11 +82,13 @@ impl IssuerFile {
         self.claims.check().context("claims")
     }
 
-    pub(super) fn lifetimes(&self) -> Lifetimes {
-        Lifetimes {
+    /// Who fetches the key set is for the static site to know: nobody is waited for beyond the cache time.
+    pub(super) fn rules(&self) -> RotationRules {
+        let lifetimes = Lifetimes {
             cache: SignedDuration::from_hours(self.key_set_cache_hours.into()),
             token: SignedDuration::from_secs(self.token_lifetime_seconds.into()),
-        }
+        };
+        RotationRules { lifetimes, every: None, patience: SignedDuration::ZERO }
     }
 }
 
@@ -91,7 +106,8 @@ impl Folder {
         if path.join(SETTINGS).exists() || KeyFolder::exists(&path) {
             bail!("{} holds an issuer already: name another folder, or delete that one yourself", path.display());
         }
-        let mut keys = KeyFolder::open(path.clone(), settings.key_bits)?;
+        let holding = settings.holding(call, &path)?;
+        let mut keys = KeyFolder::open(path.clone(), settings.key_bits, holding)?;
         keys.prepare(call.system.ctx.clock.now())?;
         let text = format!(
             "# The private issuer. Claims that every token gets go below [claims]; {{subject}} and {{audience}} stand for the token's own.\n{}",
@@ -119,7 +135,8 @@ impl Folder {
         let settings: IssuerFile =
             toml::from_str(&files::read(&file)?).with_context(|| format!("{} is wrong", file.display()))?;
         settings.check().with_context(|| format!("{} is wrong", file.display()))?;
-        let keys = KeyFolder::open(path, settings.key_bits)?;
+        let holding = settings.holding(call, &path)?;
+        let keys = KeyFolder::open(path, settings.key_bits, holding)?;
         Ok(Self { settings, keys })
     }
 }

@@ -1,13 +1,16 @@
-//! Signing keys in a folder: `keys.json` tells what has happened to each, `keys/KID.jwk` holds its private half.
+//! Signing keys in a folder: `keys.json` tells what has happened to each, `keys/` holds private halves, sealed or not.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use jiff::Timestamp;
-use skybru_issuer::private::Keys;
-use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
+use skybru_core::KeyId;
+use skybru_issuer::keys::{Holder, KeyBook};
+use skybru_signer::{Signer, self_signed, x5c};
 
+use super::holding::Holding;
 use crate::lab::files;
 
 const KEYS: &str = "keys.json";
@@ -16,18 +19,9 @@ const KEYS: &str = "keys.json";
 pub(super) struct KeyFolder {
     path: PathBuf,
     bits: u32,
-    pub(super) keys: Keys,
+    pub(super) book: KeyBook,
+    pub(super) holding: Holding,
     _lock: File,
-}
-
-/// A size of RSA keys.
-pub(super) fn size(bits: u32) -> Result<RsaSize> {
-    match bits {
-        2048 => Ok(RsaSize::Bits2048),
-        3072 => Ok(RsaSize::Bits3072),
-        4096 => Ok(RsaSize::Bits4096),
-        _ => bail!("key-bits: expected 2048, 3072 or 4096, found {bits}"),
-    }
 }
 
 impl KeyFolder {
@@ -37,53 +31,55 @@ impl KeyFolder {
     }
 
     /// Opens a folder, or makes one without keys. New keys get `bits` bits.
-    pub(super) fn open(path: PathBuf, bits: u32) -> Result<Self> {
+    pub(super) fn open(path: PathBuf, bits: u32, holding: Holding) -> Result<Self> {
         std::fs::create_dir_all(path.join("keys")).with_context(|| format!("cannot make the folder {}", path.display()))?;
         let lock = lock(&path)?;
         let file = path.join(KEYS);
-        let keys = if file.exists() {
+        let book = if file.exists() {
             serde_json::from_str(&files::read(&file)?).with_context(|| format!("{} is wrong", file.display()))?
         } else {
-            Keys::default()
+            KeyBook::default()
         };
-        Ok(Self { path, bits, keys, _lock: lock })
+        Ok(Self { path, bits, book, holding, _lock: lock })
     }
 
-    /// Makes a key that will sign one day. Its file is there before anything names it.
-    pub(super) fn prepare(&mut self, now: Timestamp) -> Result<String> {
-        let key = SigningKey::generate(size(self.bits)?, Algorithm::RS256)?;
-        let mut keys = self.keys.clone();
-        keys.prepare(key.kid().clone(), key.public_jwk(), now)?;
-        files::write_private(&self.key_file(key.kid().as_str()), key.private_jwk()?.as_bytes())?;
-        self.keys = keys;
+    /// Makes a key that will sign one day.
+    pub(super) fn prepare(&mut self, now: Timestamp) -> Result<KeyId> {
+        let (signer, holder) = self.holding.make_file(self.bits)?;
+        self.take(&signer, holder, now)
+    }
+
+    /// Takes a key in that somebody else holds.
+    pub(super) fn take(&mut self, signer: &dyn Signer, holder: Holder, now: Timestamp) -> Result<KeyId> {
+        let kid = signer.kid().clone();
+        self.book.prepare(signer.public_jwk().clone(), x5c(signer.certificates()), kid.clone(), holder, now)?;
         self.save()?;
-        Ok(key.kid().to_string())
+        Ok(kid)
     }
 
     /// Writes what has become of the keys.
     pub(super) fn save(&self) -> Result<()> {
-        files::write(&self.path.join(KEYS), &serde_json::to_vec_pretty(&self.keys)?)
-    }
-
-    /// The private half of a key.
-    pub(super) fn read(&self, kid: &skybru_core::KeyId) -> Result<SigningKey> {
-        let file = self.key_file(kid.as_str());
-        SigningKey::from_text(&files::read(&file)?, Some(kid)).with_context(|| format!("cannot use {}", file.display()))
+        files::write(&self.path.join(KEYS), &serde_json::to_vec_pretty(&self.book)?)
     }
 
     /// The key that may sign now.
-    pub(super) fn signer(&self) -> Result<SigningKey> {
-        self.read(&self.keys.signer()?.kid)
+    pub(super) async fn signer(&self) -> Result<Arc<dyn Signer>> {
+        let kid = &self.book.keys.signer()?.kid;
+        self.holding.open(kid, &self.book.holder(kid)).await
     }
 
-    /// Deletes the private file of a key that has gone.
-    pub(super) fn forget(&self, kid: &str) -> Result<()> {
-        let file = self.key_file(kid);
-        std::fs::remove_file(&file).with_context(|| format!("cannot delete {}", file.display()))
-    }
-
-    fn key_file(&self, kid: &str) -> PathBuf {
-        self.path.join("keys").join(format!("{kid}.jwk"))
+    /// Gives every published key a certificate, one signed by itself where there is none: some verifiers read nothing else.
+    pub(super) async fn certify(&mut self) -> Result<()> {
+        let bare = self.book.keys.published().filter(|record| record.x5c.is_empty());
+        for (kid, created) in bare.map(|record| (record.kid.clone(), record.created)).collect::<Vec<_>>() {
+            let signer = self.holding.open(&kid, &self.book.holder(&kid)).await?;
+            let key = signer.local().with_context(|| {
+                format!("key {kid} has no certificate, and its holder signs no certificates: have one made over it")
+            })?;
+            let certificate = self_signed(key, created).with_context(|| format!("no certificate over key {kid}"))?;
+            self.book.keys.certify(&kid, x5c(&[certificate]));
+        }
+        self.save()
     }
 }
 

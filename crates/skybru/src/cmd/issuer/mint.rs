@@ -33,10 +33,10 @@ fn claim(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
-pub(super) fn run(call: &Call, args: MintArgs) -> Result<Outcome> {
+pub(super) async fn run(call: &Call, args: MintArgs) -> Result<Outcome> {
     let folder = Folder::open(call, &args.place.dir)?;
     let settings = &folder.settings;
-    let key = folder.keys.signer()?;
+    let key = folder.keys.signer().await?;
     let lifetime_seconds = args.lifetime.unwrap_or(settings.token_lifetime_seconds);
     // Retiring keys are kept for as long as the settings say that tokens live.
     anyhow::ensure!(
@@ -47,7 +47,7 @@ pub(super) fn run(call: &Call, args: MintArgs) -> Result<Outcome> {
     let claims: Map<String, Value> = args.claims.into_iter().collect();
     let request = MintRequest { subject: args.subject, audience: args.audience, claims, lifetime_seconds };
     let (token, expires) =
-        mint(&settings.url, &key, &settings.claims, &request, &call.system.ctx).context("no token was signed")?;
+        mint(&settings.url, &*key, &settings.claims, &request, &call.system.ctx).await.context("no token was signed")?;
     if call.printer.json {
         call.printer.object(&json!({"token": token, "expires": expires}))?;
     } else {

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod folder;
+pub(crate) mod holding;
 mod init;
 mod key_folder;
 mod keys;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use skybru_issuer::keys::KeySetProfile;
 
 use super::{Call, Outcome};
 
@@ -51,6 +53,27 @@ struct Place {
     dir: PathBuf,
 }
 
+/// What verifiers can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Profile {
+    /// Six members a key, for AWS, Google and Azure
+    Cloud,
+    /// Certificates where there are some
+    Certificates,
+    /// A certificate at every key, for Ceph's RADOS Gateway
+    Ceph,
+}
+
+impl From<Profile> for KeySetProfile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Cloud => Self::Cloud,
+            Profile::Certificates => Self::Certificates,
+            Profile::Ceph => Self::Ceph,
+        }
+    }
+}
+
 /// How the issuer's site is reached.
 #[derive(Debug, Args)]
 struct Reach {
@@ -78,8 +101,8 @@ pub(crate) async fn run(call: &Call, args: IssuerArgs) -> Result<Outcome> {
         Action::Serve(args) => serve::run(call, args).await,
         Action::Init(args) => init::run(call, &args),
         Action::Publish(args) => publish::run(call, args).await,
-        Action::Mint(args) => mint::run(call, args),
-        Action::Keys(args) => keys::run(call, args),
+        Action::Mint(args) => mint::run(call, args).await,
+        Action::Keys(args) => keys::run(call, args).await,
         Action::Thumbprint(args) => thumbprint::run(call, args).await,
     }
 }

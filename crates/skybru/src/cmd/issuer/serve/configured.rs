@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::SignedDuration;
-use skybru_issuer::private::Lifetimes;
+use skybru_issuer::keys::Lifetimes;
 use skybru_issuer::{IssuerSettings, Profile};
 use skybru_protocol::assertion::TimeRules;
 
@@ -15,7 +15,7 @@ use crate::settings::{IssuerOptions, ServerOptions, Settings};
 const LONGEST_TOKEN_SECONDS: u32 = 7200;
 
 /// How long caches and tokens live here.
-pub(in super::super) fn lifetimes(options: &ServerOptions) -> Lifetimes {
+pub(super) fn lifetimes(options: &ServerOptions) -> Lifetimes {
     Lifetimes {
         cache: SignedDuration::from_hours(options.key_set_cache_hours.into()),
         token: SignedDuration::from_secs(LONGEST_TOKEN_SECONDS.into()),

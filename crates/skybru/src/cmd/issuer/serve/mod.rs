@@ -5,15 +5,15 @@ mod configured;
 mod signing;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 use skybru_issuer::http::{Limits, issuer_routes, selfservice_routes, serve};
-use skybru_issuer::private::Lifetimes;
 use skybru_issuer::selfservice::SelfService;
 use skybru_issuer::{Issuer, Profile};
 use skybru_store::LiveRegistry;
@@ -21,13 +21,14 @@ use skybru_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::configured::lifetimes;
+pub(super) use self::signing::{holding, rules};
 
 use self::configured::{certificate, issuer_settings};
+use self::signing::Signing;
 use super::super::{Call, Outcome};
 use super::certificate::Certificate;
 use crate::cmd;
-use crate::settings::ServerOptions;
+use crate::settings::{ServerOptions, Settings};
 
 /// How often keys and certificate are looked at.
 const TICK: Duration = Duration::from_secs(5);
@@ -39,8 +40,8 @@ pub(super) struct ServeArgs {}
 /// Everything that runs.
 struct Server {
     options: ServerOptions,
-    data: std::path::PathBuf,
-    lifetimes: Lifetimes,
+    data: PathBuf,
+    signing: Signing,
     issuers: Vec<Arc<Issuer>>,
     certificate: Option<Arc<Certificate>>,
 }
@@ -48,25 +49,24 @@ struct Server {
 pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let settings = call.settings()?;
     let options = settings.server()?.clone();
-    let data = settings.beside(&options.data);
-    std::fs::create_dir_all(&data).with_context(|| format!("setting server.data: cannot make the folder {}", data.display()))?;
+    let data = data_folder(&settings)?;
     let stopped = cmd::up::stop_signal()?;
 
-    let database = data.join("skybru.db");
-    let store = SqliteStore::open(&database, &call.system.ctx);
-    let store = Arc::new(store.with_context(|| format!("cannot open {}", database.display()))?);
+    let store = open_store(call, &data)?;
     let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
 
     let certificate = certificate(&settings, &options)?;
-    let lifetimes = lifetimes(&options);
-    let mut server = Server { options, data, lifetimes, issuers: Vec::new(), certificate };
-    let ring = server.keys(call.system.ctx.clock.now(), &[])?;
+    let signing = Signing::new(registry.clone(), holding(call, &settings, &data)?, &options);
+    let mut server = Server { options, data, signing, issuers: Vec::new(), certificate };
+    let ring = server.signing.advance(&[], call.system.ctx.clock.now()).await.context("there is no key to sign with")?;
     let mut listeners = Vec::new();
     for (name, issuer) in &settings.options.issuers {
         let issuer_settings = issuer_settings(name, issuer)?;
         let key = format!("issuers.{name}.listen");
         listeners.push((server.listen(&key, &issuer.listen).await?, issuer_settings.url.to_string()));
+        let key_set = issuer.key_set.unwrap_or_else(|| issuer_settings.profile.key_set());
         let issuer = Issuer::new(issuer_settings, ring.clone(), registry.clone(), store.clone(), call.system.ctx.clone());
+        let issuer = issuer.with_key_set(key_set);
         server.issuers.push(Arc::new(issuer));
     }
     // Tokens for the API come from the issuer that is meant for APIs.
@@ -96,7 +96,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            () = tokio::time::sleep(TICK) => server.tick(call.system.ctx.clock.now()),
+            () = tokio::time::sleep(TICK) => server.tick(call.system.ctx.clock.now()).await,
         }
     }
     call.printer.say("stopping: running requests may finish");
@@ -105,6 +105,26 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
         let _ = one.await;
     }
     Ok(Outcome::Done)
+}
+
+/// The folder for everything that lies in files.
+fn data_folder(settings: &Settings) -> Result<PathBuf> {
+    let data = settings.beside(&settings.server()?.data);
+    std::fs::create_dir_all(&data).with_context(|| format!("setting server.data: cannot make the folder {}", data.display()))?;
+    Ok(data)
+}
+
+fn open_store(call: &Call, data: &Path) -> Result<Arc<SqliteStore>> {
+    let database = data.join("skybru.db");
+    let store = SqliteStore::open(&database, &call.system.ctx);
+    Ok(Arc::new(store.with_context(|| format!("cannot open {}", database.display()))?))
+}
+
+/// The registry of an installation, running or not, for commands that look at it or change it from beside.
+pub(super) async fn open_registry(call: &Call, settings: &Settings) -> Result<(Arc<LiveRegistry>, PathBuf)> {
+    let data = data_folder(settings)?;
+    let registry = LiveRegistry::load(open_store(call, &data)?).await.context("cannot read the registry")?;
+    Ok((Arc::new(registry), data))
 }
 
 fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, operator: &Path) -> Result<()> {
@@ -120,6 +140,23 @@ fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, operator: &Pa
 }
 
 impl Server {
+    /// Looks at keys and certificate. What fails is told and tried again: the server goes on with what it has.
+    async fn tick(&self, now: Timestamp) {
+        if let Some(certificate) = &self.certificate
+            && let Err(error) = certificate.refresh()
+        {
+            tracing::error!(error = format!("{error:#}"), "the certificate cannot be read again");
+        }
+        match self.signing.advance(&self.issuers, now).await {
+            Ok(ring) => {
+                for issuer in &self.issuers {
+                    issuer.replace_keys(ring.clone());
+                }
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the signing keys cannot be looked at"),
+        }
+    }
+
     /// Without TLS only this machine may come in: a proxy stands before it then.
     async fn listen(&self, setting: &str, address: &str) -> Result<TcpListener> {
         let wanted: SocketAddr = address

@@ -1,85 +1,156 @@
-//! Signing keys of a running server: prepared, used and taken away in their time.
+//! Signing keys of running servers: made, published, used and taken away in their time, by whichever node comes first.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
-use skybru_issuer::KeyRing;
-use skybru_issuer::private::{KeyState, Keys};
+use skybru_core::KeyId;
+use skybru_issuer::keys::{Fetch, KeyBook, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
+use skybru_issuer::{Issuer, KeyRing};
+use skybru_signer::seal::Seal;
+use skybru_signer::{Signer, x5c};
+use skybru_store::LiveRegistry;
 
-use super::super::key_folder::KeyFolder;
-use super::Server;
+use super::super::holding::Holding;
+use super::configured::lifetimes;
+use crate::cmd::Call;
+use crate::lab::files;
+use crate::settings::{ServerOptions, Settings};
 
-impl Server {
-    /// Lets keys go on with their lives, and gives what signs and what is published now. `served` are those that have been published
-    /// until now.
-    pub(super) fn keys(&self, now: Timestamp, served: &[String]) -> Result<KeyRing> {
-        let mut folder = KeyFolder::open(self.data.clone(), self.options.key_bits)?;
-        let before = folder.keys.clone();
-        if folder.keys.iter().next().is_none() {
-            let kid = folder.prepare(now)?;
-            // The first key set of a new issuer: nobody has cached another.
-            folder.keys.seen([kid.as_str()], now);
+/// A node that has not heard of a change for so long does not answer any more: then every node that answers has the key.
+const EVERYWHERE: SignedDuration = SignedDuration::from_secs(5);
+
+/// What seals keys where the settings name no seal.
+const SEAL_FILE: &str = "seal.key";
+
+/// The keys of this installation, as one node sees them.
+pub(super) struct Signing {
+    keys: RegistryKeys,
+    holding: Holding,
+    rules: RotationRules,
+    bits: u32,
+    /// The signer in use; opening one may mean a log-in, or a second of work.
+    opened: Mutex<Option<Arc<dyn Signer>>>,
+}
+
+/// When keys change here.
+pub(in super::super) fn rules(options: &ServerOptions) -> RotationRules {
+    let lifetimes = lifetimes(options);
+    let patience = options.rotate_wait_hours.map_or(lifetimes.cache, |hours| SignedDuration::from_hours(hours.into()));
+    let every = options.rotate_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
+    RotationRules { lifetimes, every, patience }
+}
+
+/// Where private halves are. Without a seal in the settings one is made beside the database: that keeps keys out of copies of the
+/// database, and no more.
+pub(in super::super) fn holding(call: &Call, settings: &Settings, data: &std::path::Path) -> Result<Holding> {
+    let options = settings.server()?;
+    let seal = if let Some(seal) = &options.seal {
+        seal.seal(&settings.beside("."), &call.system)?
+    } else {
+        let file = data.join(SEAL_FILE);
+        if !file.exists() {
+            files::write_private(&file, Seal::new_key_file().as_bytes())?;
         }
-        folder.keys.seen(served.iter().map(String::as_str), now);
-        self.advance(&mut folder, now)?;
-        if folder.keys != before {
-            folder.save()?;
+        Seal::key_file(&files::read(&file)?).with_context(|| format!("cannot use {}", file.display()))?
+    };
+    Ok(Holding::new(data.to_owned(), Some(seal), &call.system))
+}
+
+impl Signing {
+    pub(super) fn new(registry: Arc<LiveRegistry>, holding: Holding, options: &ServerOptions) -> Self {
+        Self {
+            keys: RegistryKeys::new(registry),
+            holding,
+            rules: rules(options),
+            bits: options.key_bits,
+            opened: Mutex::new(None),
         }
-        let active = Arc::new(folder.signer()?);
-        let others = folder.keys.iter().map(|record| folder.read(&record.kid).map(Arc::new)).collect::<Result<Vec<_>>>()?;
-        Ok(KeyRing::new(active, &others))
     }
 
-    fn advance(&self, folder: &mut KeyFolder, now: Timestamp) -> Result<()> {
-        let prepared = folder.keys.iter().any(|record| record.state() == KeyState::Prepared);
-        if let Some(days) = self.options.rotate_days.filter(|_| !prepared) {
-            // Early enough to be known everywhere when its time comes.
-            let age = SignedDuration::from_hours(24 * i64::from(days)) - self.lifetimes.cache;
-            let due =
-                folder.keys.signer().ok().and_then(|record| record.activated).and_then(|since| since.saturating_add(age).ok());
-            if due.is_some_and(|due| due <= now) {
-                let kid = folder.prepare(now)?;
-                tracing::info!(kid, "the next signing key is prepared");
-            }
-        }
-        if let Ok(record) = folder.keys.switch(self.lifetimes, now) {
-            tracing::info!(kid = record.kid.as_str(), "another key signs from now on");
-        }
-        let gone: Vec<String> = folder
+    /// Makes a key if one is due. Of several nodes that make one at the same time, one succeeds.
+    async fn make(&self, now: Timestamp) -> Result<()> {
+        let (holding, bits) = (self.holding.clone(), self.bits);
+        let (signer, holder) = tokio::task::spawn_blocking(move || holding.make_sealed(bits)).await??;
+        let kid = signer.kid().clone();
+        let made = self
             .keys
-            .iter()
-            .filter(|record| Keys::may_go(record, self.lifetimes).is_some_and(|from| from <= now))
-            .map(|record| record.kid.to_string())
-            .collect();
-        for kid in gone {
-            folder.keys.retire(&kid, self.lifetimes, now)?;
-            folder.save()?;
-            folder.forget(&kid)?;
-            tracing::info!(kid, "a signing key has gone");
+            .change(|book| {
+                if !book.needs_key(self.rules, now) {
+                    return Ok(false);
+                }
+                let first = book.keys.iter().next().is_none();
+                book.prepare(signer.public_jwk().clone(), x5c(signer.certificates()), kid.clone(), holder, now)?;
+                if first {
+                    // The first key set of a new issuer: nobody has cached another.
+                    book.served(std::slice::from_ref(&kid), &BTreeMap::new(), self.rules, now);
+                }
+                Ok::<_, SwitchError>(true)
+            })
+            .await?;
+        if made {
+            tracing::info!(kid = kid.as_str(), "the next signing key is prepared");
         }
         Ok(())
     }
 
-    /// Looks at keys and certificate. What fails is told and tried again: the server goes on with what it has.
-    pub(super) fn tick(&self, now: Timestamp) {
-        if let Some(certificate) = &self.certificate
-            && let Err(error) = certificate.refresh()
-        {
-            tracing::error!(error = format!("{error:#}"), "the certificate cannot be read again");
+    /// Lets keys go on with their lives, and gives what signs and what is published from now on.
+    pub(super) async fn advance(&self, issuers: &[Arc<Issuer>], now: Timestamp) -> Result<KeyRing> {
+        if self.keys.read()?.needs_key(self.rules, now) {
+            self.make(now).await?;
         }
-        let served: Vec<String> = self
-            .issuers
-            .first()
-            .map(|issuer| issuer.key_set().keys.into_iter().filter_map(|key| key.kid).collect())
-            .unwrap_or_default();
-        match self.keys(now, &served) {
-            Ok(ring) => {
-                for issuer in &self.issuers {
-                    issuer.replace_keys(ring.clone());
-                }
+        let mut fetches = BTreeMap::new();
+        for issuer in issuers {
+            fetches.extend(issuer.fetches().take());
+        }
+        let served = issuers.first().map(|issuer| issuer.keys().kids());
+        let step = |book: &mut KeyBook| self.step(book, served.as_deref().unwrap_or_default(), &fetches, now);
+        let mut tried = self.keys.read()?;
+        step(&mut tried);
+        if tried != self.keys.read()? {
+            let changed = self.keys.change(|book| Ok::<_, std::convert::Infallible>(step(book))).await;
+            let (switched, gone) = changed.map_err(|error: SharedKeysError<_>| anyhow::Error::from(error))?;
+            if let Some(kid) = switched {
+                tracing::info!(kid = kid.as_str(), "another key signs from now on");
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the signing keys cannot be looked at"),
+            for kid in gone {
+                tracing::info!(kid = kid.as_str(), "a signing key has gone");
+            }
         }
+        self.ring().await
+    }
+
+    /// What is due, as a function of the book and the time.
+    fn step(
+        &self,
+        book: &mut KeyBook,
+        served: &[KeyId],
+        fetches: &BTreeMap<String, Fetch>,
+        now: Timestamp,
+    ) -> (Option<KeyId>, Vec<KeyId>) {
+        let old = |kid: &KeyId| {
+            let record = book.keys.iter().find(|record| record.kid == *kid);
+            record.is_some_and(|record| record.created.saturating_add(EVERYWHERE).is_ok_and(|from| from <= now))
+        };
+        let everywhere: Vec<KeyId> = served.iter().filter(|kid| old(kid)).cloned().collect();
+        book.served(&everywhere, fetches, self.rules, now);
+        (book.switch(self.rules, now).ok(), book.retire_due(self.rules, now))
+    }
+
+    /// What signs and what is published, by the book as this node knows it.
+    pub(super) async fn ring(&self) -> Result<KeyRing> {
+        let book = self.keys.read()?;
+        let kid = book.keys.signer()?.kid.clone();
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let signer = if let Some(signer) = opened.filter(|signer| *signer.kid() == kid) {
+            signer
+        } else {
+            let signer = self.holding.open(&kid, &book.holder(&kid)).await?;
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&signer));
+            signer
+        };
+        let others: Vec<PublishedKey> = book.published();
+        Ok(KeyRing::new(signer, &others))
     }
 }

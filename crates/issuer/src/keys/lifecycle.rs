@@ -1,4 +1,4 @@
-//! The life of a signing key: prepared → active → retiring → gone.
+//! The life of a signing key: prepared → active → retiring → retired.
 //!
 //! Verifiers cache the key set. So a key may sign only when everybody's cache has run out since it was first seen published, and it may
 //! be taken away only when its last token has expired and no cache holds a set without its successor. Time is an argument; nothing here
@@ -28,6 +28,8 @@ pub enum KeyState {
     Active,
     /// Signs no more; its tokens still verify.
     Retiring,
+    /// Out of the key set. Remembered, so that its id is never used for another key (P-3).
+    Retired,
 }
 
 /// A key and what has happened to it. Each time is set once.
@@ -37,6 +39,9 @@ pub struct KeyRecord {
     pub kid: KeyId,
     /// Its public half.
     pub public: Jwk,
+    /// The certificates over it, as `x5c` carries them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub x5c: Vec<String>,
     /// When it was made.
     pub created: Timestamp,
     /// When it was first seen published, from outside.
@@ -48,12 +53,16 @@ pub struct KeyRecord {
     /// From when on it signs no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<Timestamp>,
+    /// When it was taken out of the key set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Timestamp>,
 }
 
 impl KeyRecord {
     /// Where it stands.
     pub fn state(&self) -> KeyState {
         match (self.activated, self.replaced) {
+            _ if self.retired.is_some() => KeyState::Retired,
             (None, _) => KeyState::Prepared,
             (Some(_), None) => KeyState::Active,
             (Some(_), Some(_)) => KeyState::Retiring,
@@ -98,6 +107,17 @@ pub enum KeysError {
     /// Not here.
     #[error("there is no key {0}")]
     Unknown(String),
+    /// It has been here before.
+    #[error("key {0} is or was in use: a key id is never used twice (P-3)")]
+    Known(KeyId),
+    /// A set of keys of two families makes known verifiers give up on all of it.
+    #[error("the keys in use are of type {used}, and this one is of type {found}: a key set holds one type only")]
+    Family {
+        /// In use.
+        used: String,
+        /// The new one's.
+        found: String,
+    },
 }
 
 /// What an emergency switch breaks.
@@ -126,10 +146,11 @@ impl Keys {
         self.keys.iter()
     }
 
-    /// Those that belong into the key set: all that there are. The active one stands first, because some verifiers try only the first.
+    /// Those that belong into the key set: all but the retired. The active one stands first, because some verifiers try only the first.
     pub fn published(&self) -> impl Iterator<Item = &KeyRecord> {
         let active = |record: &&KeyRecord| record.state() == KeyState::Active;
-        self.keys.iter().filter(active).chain(self.keys.iter().filter(move |record| !active(record)))
+        let other = |record: &&KeyRecord| matches!(record.state(), KeyState::Prepared | KeyState::Retiring);
+        self.keys.iter().filter(active).chain(self.keys.iter().filter(other))
     }
 
     /// The key that signs.
@@ -142,11 +163,17 @@ impl Keys {
     }
 
     /// Adds a key that will sign one day.
-    pub fn prepare(&mut self, kid: KeyId, public: Jwk, now: Timestamp) -> Result<(), KeysError> {
+    pub fn prepare(&mut self, kid: KeyId, public: Jwk, x5c: Vec<String>, now: Timestamp) -> Result<(), KeysError> {
         if let Some(prepared) = self.find(KeyState::Prepared) {
             return Err(KeysError::AlreadyPrepared(prepared.kid.clone()));
         }
-        self.keys.push(KeyRecord { kid, public, created: now, seen: None, activated: None, replaced: None });
+        if self.keys.iter().any(|record| record.kid == kid) {
+            return Err(KeysError::Known(kid));
+        }
+        if let Some(other) = self.published().find(|record| record.public.kty != public.kty) {
+            return Err(KeysError::Family { used: other.public.kty.clone(), found: public.kty });
+        }
+        self.keys.push(KeyRecord { kid, public, x5c, created: now, seen: None, activated: None, replaced: None, retired: None });
         Ok(())
     }
 
@@ -159,11 +186,18 @@ impl Keys {
         for kid in kids {
             if let Some(record) = self.keys.iter_mut().find(|record| record.kid.as_str() == kid) {
                 record.seen.get_or_insert(now);
-                if first {
+                if first && record.state() == KeyState::Prepared {
                     record.activated = Some(now);
                 }
             }
             self.first_seen.get_or_insert(now);
+        }
+    }
+
+    /// Puts certificates beside a key.
+    pub fn certify(&mut self, kid: &KeyId, x5c: Vec<String>) {
+        if let Some(record) = self.keys.iter_mut().find(|record| record.kid == *kid) {
+            record.x5c = x5c;
         }
     }
 
@@ -183,7 +217,9 @@ impl Keys {
     pub fn emergency(&mut self, lifetimes: Lifetimes, now: Timestamp) -> Result<Breaks, KeysError> {
         let kid = self.find(KeyState::Prepared).ok_or(KeysError::NonePrepared)?.kid.clone();
         self.replace(now);
-        self.keys.retain(|record| record.state() == KeyState::Active);
+        for record in self.keys.iter_mut().filter(|record| record.state() == KeyState::Retiring) {
+            record.retired = Some(now);
+        }
         let until = after(now, lifetimes.cache);
         Ok(Breaks { kid, until, old_tokens_until: until })
     }
@@ -193,7 +229,7 @@ impl Keys {
             match record.state() {
                 KeyState::Active => record.replaced = Some(now),
                 KeyState::Prepared => record.activated = Some(now),
-                KeyState::Retiring => {}
+                KeyState::Retiring | KeyState::Retired => {}
             }
         }
     }
@@ -203,15 +239,18 @@ impl Keys {
         record.replaced.map(|replaced| after(after(replaced, lifetimes.token), lifetimes.cache))
     }
 
-    /// Takes a key away.
-    pub fn retire(&mut self, kid: &str, lifetimes: Lifetimes, now: Timestamp) -> Result<KeyRecord, KeysError> {
-        let place = self.keys.iter().position(|record| record.kid.as_str() == kid);
-        let place = place.ok_or_else(|| KeysError::Unknown(kid.to_owned()))?;
-        let record = &self.keys[place];
+    /// Takes a key out of the key set, and returns its id. Its private half may be destroyed.
+    pub fn retire(&mut self, kid: &str, lifetimes: Lifetimes, now: Timestamp) -> Result<KeyId, KeysError> {
+        let record = self.keys.iter_mut().find(|record| record.kid.as_str() == kid);
+        let record = record.ok_or_else(|| KeysError::Unknown(kid.to_owned()))?;
         match (record.state(), Self::may_go(record, lifetimes)) {
             (KeyState::Active, _) => Err(KeysError::Active(record.kid.clone())),
             (KeyState::Retiring, Some(from)) if now < from => Err(KeysError::StillUsed { kid: record.kid.clone(), from }),
-            _ => Ok(self.keys.remove(place)),
+            (KeyState::Retired, _) => Err(KeysError::Unknown(kid.to_owned())),
+            (KeyState::Prepared | KeyState::Retiring, _) => {
+                record.retired = Some(now);
+                Ok(record.kid.clone())
+            }
         }
     }
 }
@@ -233,7 +272,7 @@ mod tests {
     }
 
     fn prepare(keys: &mut Keys, kid: &str, now: i64) -> Result<(), KeysError> {
-        keys.prepare(kid.parse().unwrap(), Jwk::rsa(kid, "RS256", &[0x80; 256], &[1, 0, 1]), at(now))
+        keys.prepare(kid.parse().unwrap(), Jwk::rsa(kid, "RS256", &[0x80; 256], &[1, 0, 1]), Vec::new(), at(now))
     }
 
     fn signer(keys: &Keys) -> &str {
@@ -298,6 +337,19 @@ mod tests {
         assert_eq!(keys.published().map(|record| record.kid.as_str()).collect::<Vec<_>>(), ["b"], "the lost key is gone");
     }
 
+    #[test]
+    fn a_key_id_is_never_used_twice_and_a_set_holds_one_type() {
+        let mut keys = Keys::default();
+        prepare(&mut keys, "a", 0).unwrap();
+        keys.seen(["a"], at(0));
+        prepare(&mut keys, "b", 1).unwrap();
+        keys.retire("b", LIFETIMES, at(2)).unwrap();
+        assert_eq!(prepare(&mut keys, "b", 3), Err(KeysError::Known("b".parse().unwrap())));
+        let curve = Jwk::p256("c", "ES256", &[1; 32], &[2; 32]);
+        let error = keys.prepare("c".parse().unwrap(), curve, Vec::new(), at(4)).unwrap_err();
+        assert_eq!(error, KeysError::Family { used: "RSA".to_owned(), found: "EC".to_owned() });
+    }
+
     /// What an operator may do at a moment.
     #[derive(Debug, Clone, Copy)]
     enum Step {
@@ -337,7 +389,7 @@ mod tests {
                     }
                     Step::Switch => drop(keys.switch(LIFETIMES, at(now))),
                     Step::Retire => {
-                        let oldest = keys.iter().next().map(|record| record.kid.to_string());
+                        let oldest = keys.iter().find(|record| record.state() != KeyState::Retired).map(|record| record.kid.to_string());
                         drop(oldest.map(|kid| keys.retire(&kid, LIFETIMES, at(now))));
                     }
                 }

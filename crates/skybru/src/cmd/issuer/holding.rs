@@ -1,0 +1,218 @@
+//! Private halves of signing keys: made, sealed, and found again wherever they are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use skybru_client::http::{Http, HttpOptions};
+use skybru_core::{Clock, KeyId, Secret};
+use skybru_issuer::keys::Holder;
+use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
+use skybru_signer::kms::{AwsKey, AwsKeySource, BearerSource, Cause, KmsKeyName, KmsSigner};
+use skybru_signer::pkcs11::{Pkcs11Signer, Pkcs11Uri};
+use skybru_signer::seal::{Seal, is_sealed};
+use skybru_signer::{LocalSigner, Signer};
+
+use crate::lab::files;
+use crate::system::System;
+
+/// The file with a bearer token for Google's or Azure's key service, kept fresh by somebody else.
+const TOKEN_FILE: &str = "SKYBRU_KMS_TOKEN_FILE";
+
+/// What private keys are sealed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) enum SealOptions {
+    /// A file that holds a passphrase.
+    PassphraseFile(PathBuf),
+    /// An environment variable that holds a passphrase.
+    PassphraseEnv(String),
+    /// A key file as `age-keygen` makes it.
+    KeyFile(PathBuf),
+}
+
+impl SealOptions {
+    /// The seal. Paths are relative to `folder`.
+    pub(crate) fn seal(&self, folder: &Path, system: &System) -> Result<Seal> {
+        match self {
+            Self::PassphraseFile(file) => {
+                let text = files::read(&folder.join(file))?;
+                Seal::passphrase(Secret::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            Self::PassphraseEnv(name) => {
+                let text = system.var(name).with_context(|| format!("variable {name} is not set"))?;
+                Seal::passphrase(Secret::from(text.to_owned()))
+            }
+            Self::KeyFile(file) => Seal::key_file(&files::read(&folder.join(file))?),
+        }
+        .context("setting seal")
+    }
+}
+
+/// A size of RSA keys.
+pub(super) fn size(bits: u32) -> Result<RsaSize> {
+    match bits {
+        2048 => Ok(RsaSize::Bits2048),
+        3072 => Ok(RsaSize::Bits3072),
+        4096 => Ok(RsaSize::Bits4096),
+        _ => bail!("key-bits: expected 2048, 3072 or 4096, found {bits}"),
+    }
+}
+
+/// Where private halves lie, and what they are sealed with.
+#[derive(Clone)]
+pub(super) struct Holding {
+    folder: PathBuf,
+    seal: Option<Seal>,
+    env: BTreeMap<String, String>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Holding {
+    /// Files lie in `folder/keys`; PIN files are relative to `folder`.
+    pub(super) fn new(folder: PathBuf, seal: Option<Seal>, system: &System) -> Self {
+        Self { folder, seal, env: system.env.clone(), clock: Arc::clone(&system.ctx.clock) }
+    }
+
+    /// A new key, sealed into a text that may lie in a database.
+    pub(super) fn make_sealed(&self, bits: u32) -> Result<(LocalSigner, Holder)> {
+        let seal = self.seal.as_ref().context("there is no seal for the new key: set server.seal")?;
+        let key = SigningKey::generate(size(bits)?, Algorithm::RS256)?;
+        let sealed = seal.seal(key.private_jwk()?.as_bytes()).context("the new key cannot be sealed")?;
+        Ok((key.into(), Holder::Sealed(STANDARD.encode(sealed))))
+    }
+
+    /// A new key in a file, which is there before anything names it.
+    pub(super) fn make_file(&self, bits: u32) -> Result<(LocalSigner, Holder)> {
+        let key = SigningKey::generate(size(bits)?, Algorithm::RS256)?;
+        let text = key.private_jwk()?;
+        let folder = self.folder.join("keys");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        match &self.seal {
+            None => files::write_private(&self.file(key.kid(), false), text.as_bytes())?,
+            Some(seal) => files::write_private(&self.file(key.kid(), true), &seal.seal(text.as_bytes())?)?,
+        }
+        Ok((key.into(), Holder::File))
+    }
+
+    /// Deletes the file of a key that has gone. Keys elsewhere are left to those who hold them.
+    pub(super) fn forget(&self, kid: &KeyId) -> Result<()> {
+        for file in [self.file(kid, false), self.file(kid, true)] {
+            if file.exists() {
+                std::fs::remove_file(&file).with_context(|| format!("cannot delete {}", file.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, kid: &KeyId, sealed: bool) -> PathBuf {
+        self.folder.join("keys").join(if sealed { format!("{kid}.jwk.age") } else { format!("{kid}.jwk") })
+    }
+
+    /// The signer, wherever it is.
+    pub(super) async fn open(&self, kid: &KeyId, holder: &Holder) -> Result<Arc<dyn Signer>> {
+        let opened: Result<Arc<dyn Signer>> = match holder {
+            Holder::File => self.open_file(kid).map(|signer| Arc::new(signer) as _),
+            Holder::Sealed(text) => {
+                let sealed = STANDARD.decode(text).context("it is not base64")?;
+                self.unsealed(&sealed, Some(kid)).map(|signer| Arc::new(signer) as _)
+            }
+            Holder::Pkcs11(uri) => self.pkcs11(uri, Some(kid)).await.map(|signer| Arc::new(signer) as _),
+            Holder::Kms(name) => self.kms(name, Some(kid)).await.map(|signer| Arc::new(signer) as _),
+        };
+        opened.with_context(|| format!("cannot use signing key {kid}"))
+    }
+
+    /// A key that is somewhere already: `pkcs11:…`, the name of a key in a cloud's key service.
+    pub(super) async fn adopt(&self, name: &str) -> Result<(Arc<dyn Signer>, Holder)> {
+        if name.starts_with("pkcs11:") {
+            if name.contains("pin-value") {
+                bail!("--key: the URI holds a PIN; put it into a file, and name that with pin-source=file:…");
+            }
+            let signer = self.pkcs11(name, None).await.context("cannot use --key")?;
+            return Ok((Arc::new(signer), Holder::Pkcs11(name.to_owned())));
+        }
+        let signer = self.kms(name, None).await.context("cannot use --key")?;
+        Ok((Arc::new(signer), Holder::Kms(name.to_owned())))
+    }
+
+    fn open_file(&self, kid: &KeyId) -> Result<LocalSigner> {
+        let sealed = self.file(kid, true);
+        if sealed.exists() {
+            let bytes = std::fs::read(&sealed).with_context(|| format!("cannot read {}", sealed.display()))?;
+            return self.unsealed(&bytes, Some(kid)).with_context(|| format!("cannot use {}", sealed.display()));
+        }
+        let file = self.file(kid, false);
+        LocalSigner::from_text(&files::read(&file)?, Some(kid)).with_context(|| format!("cannot use {}", file.display()))
+    }
+
+    fn unsealed(&self, bytes: &[u8], kid: Option<&KeyId>) -> Result<LocalSigner> {
+        if !is_sealed(bytes) {
+            bail!("it is not sealed");
+        }
+        let seal = self.seal.as_ref().context("it is sealed, and no seal is set")?;
+        let plain = seal.open(bytes)?;
+        let text = std::str::from_utf8(&plain).context("it is not text")?;
+        Ok(LocalSigner::from_text(text, kid)?)
+    }
+
+    async fn pkcs11(&self, uri: &str, kid: Option<&KeyId>) -> Result<Pkcs11Signer> {
+        let uri: Pkcs11Uri = uri.parse()?;
+        let pin = uri.pin_source.as_ref().map(|file| files::read(&self.folder.join(file))).transpose()?;
+        let pin = pin.map(|text| Secret::from(text.trim_end_matches(['\r', '\n']).to_owned()));
+        Ok(Pkcs11Signer::open(uri, pin, kid).await?)
+    }
+
+    async fn kms(&self, name: &str, kid: Option<&KeyId>) -> Result<KmsSigner> {
+        let name: KmsKeyName = name.parse()?;
+        let transport = Arc::new(Http::new(&HttpOptions::default())?);
+        let known = Arc::new(Environment { env: self.env.clone(), folder: self.folder.clone() });
+        let endpoint = |name: &str| self.env.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        Ok(match name {
+            KmsKeyName::Aws { arn, region } => {
+                let endpoint = endpoint("AWS_ENDPOINT_URL_KMS").or_else(|| endpoint("AWS_ENDPOINT_URL"));
+                KmsSigner::aws((&arn, &region), known, transport, Arc::clone(&self.clock), endpoint, kid).await?
+            }
+            KmsKeyName::Google(name) => KmsSigner::google(&name, known, transport, None, kid).await?,
+            KmsKeyName::Azure { vault, key } => KmsSigner::azure(&vault, &key, known, transport, kid).await?,
+        })
+    }
+}
+
+/// Credentials from the variables that this program was started with.
+struct Environment {
+    env: BTreeMap<String, String>,
+    folder: PathBuf,
+}
+
+impl Environment {
+    fn var(&self, name: &str) -> Result<String, Cause> {
+        let value = self.env.get(name).filter(|value| !value.is_empty()).cloned();
+        value.ok_or_else(|| format!("variable {name} is not set").into())
+    }
+}
+
+#[async_trait]
+impl BearerSource for Environment {
+    async fn bearer(&self) -> Result<Secret, Cause> {
+        let file = self.folder.join(self.var(TOKEN_FILE)?);
+        let text = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        Ok(Secret::from(text.trim().to_owned()))
+    }
+}
+
+#[async_trait]
+impl AwsKeySource for Environment {
+    async fn key(&self) -> Result<AwsKey, Cause> {
+        Ok(AwsKey {
+            access_key_id: self.var("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: self.var("AWS_SECRET_ACCESS_KEY")?.into(),
+            session_token: self.var("AWS_SESSION_TOKEN").ok().map(Secret::from),
+        })
+    }
+}
