@@ -17,6 +17,7 @@ mod finding;
 pub mod google;
 pub mod lint;
 mod organisations;
+pub mod tools;
 
 pub use documents::{DocumentProblem, Documents};
 pub use explain::{Explanation, Speaker, explain_error};

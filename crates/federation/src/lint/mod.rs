@@ -10,6 +10,7 @@
 mod documents;
 mod effect;
 mod environment;
+mod share;
 mod token;
 
 use skybru_protocol::jose::JwkSet;
@@ -17,6 +18,7 @@ use skybru_protocol::metadata::DiscoveryDocument;
 
 pub use effect::{Effect, Verdict};
 pub use environment::other_environment;
+pub use share::{SharedResource, lint_share};
 pub use token::{SeenToken, Unreadable};
 
 use crate::catalogue::Cloud;

@@ -3,10 +3,10 @@
 use serde_json::json;
 use skybru_federation::aws::Setup;
 use skybru_federation::catalogue::Cloud;
-use skybru_federation::lint::{LintInput, Verdict, bare_token, lint};
+use skybru_federation::lint::{LintInput, SeenToken, SharedResource, Verdict, bare_token, lint, lint_share};
 use skybru_federation::{Finding, Severity};
 
-use crate::case::{AUDIENCE, Case, NOW, provider};
+use crate::case::{AUDIENCE, Case, ISSUER, NOW, provider};
 
 fn lint_token(case: &Case) -> Vec<Finding> {
     lint(LintInput { token_text: Some(&case.token()), now: Some(NOW), ..LintInput::default() })
@@ -69,4 +69,50 @@ fn d_19_the_bare_token_is_found_in_whatever_was_written_around_it() {
     for text in [format!("\u{feff}{good}\r\n"), format!("\"Bearer {good}\""), json!({"access_token": good}).to_string()] {
         assert_eq!(bare_token(&text), good);
     }
+}
+
+fn share() -> SharedResource<'static> {
+    SharedResource {
+        issuer: ISSUER,
+        scope: "entur:skyporten.demo",
+        audience: Some(AUDIENCE),
+        consumers: vec![("0192:917422575", Some(NOW + 1))],
+        clouds: vec![Cloud::Aws],
+    }
+}
+
+#[track_caller]
+fn share_has(share: &SharedResource<'_>, token: Option<&Case>, expected: &[&str]) {
+    let token = token.map(|case| SeenToken::read(&case.token()).unwrap());
+    let found = lint_share(share, token.as_ref(), Some(NOW));
+    assert_eq!(found.iter().map(|finding| finding.rule).collect::<Vec<_>>(), expected, "{found:#?}");
+}
+
+#[test]
+fn a_share_that_fits_its_consumers_token_has_no_findings() {
+    share_has(&share(), Some(&Case::good()), &[]);
+}
+
+#[test]
+fn d_02_d_12_d_14_d_18_d_67_a_share_is_looked_at_before_anything_is_created() {
+    share_has(&SharedResource { issuer: "https://sky.example.no/", ..share() }, None, &["D-02"]);
+    share_has(&SharedResource { audience: None, ..share() }, None, &["D-18"]);
+    share_has(&SharedResource { consumers: vec![("917422575", Some(NOW - 1))], ..share() }, None, &["D-12"]);
+    let scope = format!("entur:{}", "s".repeat(120));
+    share_has(&SharedResource { scope: &scope, clouds: vec![Cloud::Google], ..share() }, None, &["D-14"]);
+    let numbers: Vec<String> = (0..21).map(|n| format!("0192:9174225{n:02}")).collect();
+    let consumers: Vec<(&str, Option<i64>)> = numbers.iter().map(|number| (number.as_str(), None)).collect();
+    share_has(&SharedResource { consumers: consumers.clone(), clouds: vec![Cloud::Azure], ..share() }, None, &["D-67"]);
+    share_has(&SharedResource { consumers, ..share() }, None, &[]);
+}
+
+#[test]
+fn d_16_d_25_d_61_d_62_a_token_that_the_share_is_not_for() {
+    let other = Case::claiming(&json!({"sub": "0192:889640782;entur:skyporten.demo"}));
+    share_has(&share(), Some(&other), &["D-25"]);
+    let azure = SharedResource { clouds: vec![Cloud::Azure], ..share() };
+    share_has(&azure, Some(&other), &["D-61"]);
+    share_has(&azure, Some(&Case::claiming(&json!({"aud": "x"}))), &["D-62"]);
+    share_has(&share(), Some(&Case::claiming(&json!({"iss": "https://test.sky.example.no"}))), &["D-16"]);
+    share_has(&share(), Some(&Case::claiming(&json!({"iss": "https://sky.example.no/"}))), &["D-02"]);
 }

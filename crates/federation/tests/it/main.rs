@@ -19,4 +19,5 @@ mod properties;
 mod reach;
 mod tags;
 mod token;
+mod tools;
 mod trust;

@@ -89,7 +89,7 @@ fn lint_source(source: &Value, setup: &Setup<'_>, token_text: Option<&str>, find
         ),
         ("json" | "text", _) => {}
         (other, _) => {
-            push("D-51", format!("the source's format is {other:?}; it is text or json"), "write text or json".to_owned())
+            push("D-51", format!("the source's format is {other:?}; it is text or json"), "write text or json".to_owned());
         }
     }
     // What lies in the file, if that is what was given as token.
