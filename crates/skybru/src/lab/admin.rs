@@ -18,21 +18,28 @@ pub(crate) struct AwsAdmin {
     pub(crate) region: String,
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: Secret,
+    /// Of temporary keys.
+    pub(crate) session_token: Option<Secret>,
     pub(crate) ctx: Ctx,
 }
 
 impl AwsAdmin {
     /// Calls IAM. That something is there already is fine: the lab may have been set up before.
     pub(crate) async fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
-        let mut form = vec![("Action", action), ("Version", "2010-05-08")];
-        form.extend_from_slice(parameters);
-        let body = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&");
-        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-        let (status, text) = self.send("iam", "POST", "/", &headers, body.into_bytes()).await?;
+        let (status, text) = self.iam_answer(action, parameters).await?;
         if status >= 300 && !text.contains("EntityAlreadyExists") {
             bail!("IAM refused {action}: {text}");
         }
         Ok(text)
+    }
+
+    /// Calls IAM: status and answer, whatever they are.
+    pub(crate) async fn iam_answer(&self, action: &str, parameters: &[(&str, &str)]) -> Result<(u16, String)> {
+        let mut form = vec![("Action", action), ("Version", "2010-05-08")];
+        form.extend_from_slice(parameters);
+        let body = form.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&");
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        self.send("iam", "POST", "/", &headers, body.into_bytes()).await
     }
 
     /// Makes a bucket, or puts an object. `path` begins with a slash.
@@ -53,7 +60,10 @@ impl AwsAdmin {
         body: Vec<u8>,
     ) -> Result<(u16, String)> {
         let url = format!("{}{path}", self.endpoint);
-        let key = Credentials::new(&self.access_key_id, self.secret_access_key.expose(), None, None, "skybru lab").into();
+        let key = {
+            let session = self.session_token.as_ref().map(|token| token.expose().to_owned());
+            Credentials::new(&self.access_key_id, self.secret_access_key.expose(), session, None, "skybru").into()
+        };
         let mut settings = SigningSettings::default();
         if service == "s3" {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -68,7 +78,7 @@ impl AwsAdmin {
             .time(SystemTime::UNIX_EPOCH + now)
             .settings(settings)
             .build()
-            .context("a request to the simulator cannot be signed")?;
+            .context("a request to AWS cannot be signed")?;
         let request = SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::Bytes(&body))?;
         let (instructions, _) = sign(request, &params.into())?.into_parts();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
@@ -76,7 +86,7 @@ impl AwsAdmin {
         for (name, value) in headers.iter().copied().chain(instructions.headers()) {
             request = request.header(name, value);
         }
-        let answer = request.send().await.context("the simulated AWS does not answer")?;
+        let answer = request.send().await.with_context(|| format!("{} does not answer", self.endpoint))?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 }

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use demo::Demo;
 
-use self::admin::AwsAdmin;
+pub(crate) use self::admin::AwsAdmin;
 use self::tls::Tls;
 
 /// What a lab is told.
@@ -223,6 +223,7 @@ impl Lab {
             region: aws.region.clone(),
             access_key_id: aws.access_key_id.clone(),
             secret_access_key: Secret::from(aws.secret_access_key.clone()),
+            session_token: None,
             ctx: self.ctx.clone(),
         }
     }

@@ -26,7 +26,7 @@ fn a_refused_target_is_explained() {
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         rules(&stdout(&output))
     };
-    assert_eq!(ask(("SKYBRU_TARGETS__DEMO__SCOPE", "fjordbuss:nothing")), ["D-17"]);
+    assert_eq!(ask(("SKYBRU_TARGETS__DEMO__SCOPE", "fjordbuss:nothing"))[0], "D-17");
     assert_eq!(ask(("SKYBRU_TARGETS__DEMO__RESOURCE", "https://else.example.no"))[0], "D-22");
 }
 
@@ -59,6 +59,9 @@ fn a_trust_policy_is_read_against_a_token() {
     let found = policy(&format!(r#""{host}:sub": "0192:310702641-fjordbuss:timetables.read""#));
     assert!(found.contains(&"D-25".to_owned()), "{found:?}");
     assert_eq!(policy(&format!(r#""{host}:sub": "0192:310702641;fjordbuss:timetables.read""#)), Vec::<String>::new());
+    assert!(!stdout(&program(&lab.folder, &["doctor", "--offline", "--token", "token"]).output().unwrap()).contains("eyJ"));
+    let shown = program(&lab.folder, &["doctor", "--offline", "--token", "token", "--show-token"]).output().unwrap();
+    assert!(stdout(&shown).contains("eyJ"), "only when it is asked for");
     let output = program(&lab.folder, &["doctor", "--offline", "--aws-trust-policy", "trust.json"]).output().unwrap();
     let text = stdout(&output);
     assert!(text.contains("statement 1 can let in 0192:310702641; subjects: 0192:310702641;fjordbuss:timetables.read"), "{text}");
@@ -77,4 +80,93 @@ fn an_error_text_alone_is_enough_for_a_guess() {
     let nothing = program(folder.path(), &["doctor"]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
     assert!(stderr(&nothing).contains("nothing to look at"), "{}", stderr(&nothing));
+}
+
+/// The texts of findings whose rule this is.
+fn texts(text: &str, rule: &str) -> Vec<String> {
+    let found: Value = serde_json::from_str(text).unwrap();
+    let of_rule = found["findings"].as_array().unwrap().iter().filter(|finding| finding["rule"] == rule);
+    of_rule.map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_the_cloud_itself_says_is_looked_at_when_the_environment_has_keys() {
+    let lab = Lab::start();
+    let ask = |resource: &str| {
+        let output = lab
+            .skybru(&["doctor", "demo", "--json"])
+            .env("AWS_ACCESS_KEY_ID", lab.get("/clouds/aws/access_key_id"))
+            .env("AWS_SECRET_ACCESS_KEY", lab.get("/clouds/aws/secret_access_key"))
+            .env("SKYBRU_TARGETS__DEMO__RESOURCE", resource)
+            .output()
+            .unwrap();
+        (output.status.code(), stdout(&output))
+    };
+    let (code, text) = ask("https://else.example.no");
+    assert_eq!((code, rules(&text)[0].as_str()), (Some(1), "D-22"));
+    assert!(texts(&text, "D-22")[0].contains("AWS IAM"), "read at the cloud, not guessed: {text}");
+    assert!(!rules(&text).contains(&"D-18".to_owned()), "guesses go when something that was seen explains the error: {text}");
+    let (code, text) = ask("https://skyporten.example.no");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\"reach\""), "and the role's trust policy was read: {text}");
+}
+
+#[test]
+fn the_environments_traps_are_found_with_the_files_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "not.a.token\n").unwrap();
+    let output = program(folder.path(), &["doctor", "--environment", "--json"])
+        .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "hunter2")
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", &file)
+        .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
+        .output()
+        .unwrap();
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    for rule in ["D-35", "D-36", "D-19"] {
+        assert!(rules(&text).contains(&rule.to_owned()), "{rule}: {text}");
+    }
+    assert!(!text.contains("hunter2"));
+}
+
+#[test]
+fn an_aws_configuration_file_is_read_as_the_tools_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join(".aws")).unwrap();
+    let config = "[profile demo]\ncredential_process = ~/bin/skybru credentials demo\nrole_session_name = 0192:917422575\n";
+    std::fs::write(folder.path().join(".aws/config"), config).unwrap();
+    let output = program(folder.path(), &["doctor", "--json", "--aws-config"]).output().unwrap();
+    assert_eq!(rules(&stdout(&output)), ["D-28", "D-35"], "{}", stderr(&output));
+    let arguments = ["doctor", "--aws-config", ".aws/config", "--aws-profile", "other"];
+    let other = program(folder.path(), &arguments).output().unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(stderr(&other).contains("there are: demo"), "{}", stderr(&other));
+}
+
+#[test]
+fn a_share_file_is_looked_at_beside_a_token() {
+    let lab = Lab::start();
+    std::fs::write(lab.folder.join("token"), lab.token(&[])).unwrap();
+    let share = |org: &str| {
+        let issuer = lab.get("/issuers/skyporten");
+        let text = format!(
+            "apiVersion: skybru.dev/v1\nkind: Share\nmetadata: {{ name: timetables }}\nspec:\n  issuer: {issuer}\n  scope: fjordbuss:timetables.read\n  audience: https://skyporten.example.no\n  consumers:\n    - {{ org: \"{org}\", access: read, until: 2099-06-30 }}\n  aws: {{ account: \"123456789012\", region: eu-north-1, bucket: b, prefix: p/ }}\n"
+        );
+        std::fs::write(lab.folder.join("share.yaml"), text).unwrap();
+        let arguments = ["doctor", "share.yaml", "--token", "token", "--json", "--ca-file", lab.get("/ca_file")];
+        let output = program(&lab.folder, &arguments).output().unwrap();
+        assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+        (output.status.code(), rules(&stdout(&output)))
+    };
+    let (code, found) = share("0192:310702641");
+    assert_eq!(code, Some(0), "{found:?}");
+    let (code, found) = share("0192:889640782");
+    assert_eq!((code, found[0].as_str()), (Some(1), "D-25"));
+    let wrong = lab.folder.join("wrong.yaml");
+    std::fs::write(&wrong, "apiVersion: v1\nkind: Pod\nspec: {issuer: x, scope: a:b}\n").unwrap();
+    let output = program(&lab.folder, &["doctor", "wrong.yaml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("expected apiVersion: skybru.dev/v1"), "{}", stderr(&output));
 }

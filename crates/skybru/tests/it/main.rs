@@ -7,6 +7,7 @@ mod agent_apis;
 mod bad_input;
 mod doctor;
 mod exec;
+mod guide;
 mod hostile;
 mod private_issuer;
 mod registry;

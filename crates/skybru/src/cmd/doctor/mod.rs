@@ -1,0 +1,224 @@
+//! `skybru doctor`: what is wrong, where, who can mend it, and how.
+//!
+//! It tries the road of a target and looks at everything it meets; or it looks at what it is given: files, the environment, an error
+//! text. What is wrong is decided by the rules in `federation`; here inputs are gathered, one file a kind. It prints no token unless
+//! asked to.
+
+mod aws;
+mod aws_live;
+mod issuer;
+mod report;
+mod road;
+mod served_chain;
+mod share_file;
+mod tools;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use skybru_client::http::HttpOptions;
+use skybru_core::IssuerUrl;
+use skybru_federation::aws::{PresentedToken, Setup, reach};
+use skybru_federation::lint::{LintInput, SeenToken, bare_token, lint};
+use skybru_federation::{Severity, catalogue, explain_error};
+
+use self::report::Report;
+use super::{Call, Outcome};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// One of `targets` in the settings: try its whole road. Or a share file (.yaml)
+    #[arg(value_name = "TARGET|SHARE-FILE")]
+    subject: Option<String>,
+    /// A file with a token, or what was taken for one (- for standard input)
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// A file with the trust policy of an AWS role, or what `aws iam get-role` printed
+    #[arg(long, value_name = "FILE")]
+    aws_trust_policy: Option<PathBuf>,
+    /// The ARN of that role
+    #[arg(long, value_name = "ARN")]
+    aws_role: Option<String>,
+    /// What `aws iam get-open-id-connect-provider` printed, or what `create-open-id-connect-provider` is given
+    #[arg(long, value_name = "FILE")]
+    aws_provider: Option<PathBuf>,
+    /// An AWS configuration file [default when given without a value: ~/.aws/config]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = tools::USUAL_CONFIG)]
+    aws_config: Option<PathBuf>,
+    /// Look at one profile of it only
+    #[arg(long, value_name = "NAME", requires = "aws_config")]
+    aws_profile: Option<String>,
+    /// Look at the variables that the clouds' tools read, and at the files that they name
+    #[arg(long)]
+    environment: bool,
+    /// An error text, as a cloud or a tool printed it (- for standard input)
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+    /// Trust these certificates (PEM) too when the issuer's documents are fetched
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Ask nobody: neither the issuer nor a cloud
+    #[arg(long)]
+    offline: bool,
+    /// Print the token that was looked at
+    #[arg(long)]
+    show_token: bool,
+}
+
+impl DoctorArgs {
+    fn is_empty(&self) -> bool {
+        self.subject.is_none()
+            && self.token.is_none()
+            && self.aws_trust_policy.is_none()
+            && self.aws_provider.is_none()
+            && self.aws_config.is_none()
+            && self.error.is_none()
+            && !self.environment
+    }
+}
+
+/// A token or a file's text, and where it came from.
+pub(crate) struct Given {
+    /// A file's name, or a step.
+    pub(crate) place: String,
+    /// The text.
+    pub(crate) text: String,
+}
+
+pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
+    if args.is_empty() {
+        bail!(
+            "nothing to look at: name a target or a share file, or give --token, --aws-trust-policy, --aws-provider, --aws-config, \
+             --environment or --error"
+        );
+    }
+    let mut report = Report::default();
+    if args.environment {
+        tools::environment(call, &mut report);
+    }
+    if let Some(path) = &args.aws_config {
+        tools::aws_config(call, path, args.aws_profile.as_deref(), &mut report)?;
+    }
+    let mut token = args.token.as_ref().map(|path| given(call, path)).transpose()?;
+    let mut http = HttpOptions::default();
+    let mut issuer = None;
+    let mut aws = aws::Files::read(
+        call,
+        args.aws_trust_policy.as_deref(),
+        args.aws_role.as_deref(),
+        args.aws_provider.as_deref(),
+        &mut report,
+    )?;
+    let share = match &args.subject {
+        Some(subject) if share_file::is_one(subject) => Some(share_file::read(call, subject)?),
+        Some(name) => {
+            let walked = road::walk(call, name, token.is_some() || args.offline, &mut report).await?;
+            (http, issuer) = (walked.http, Some(walked.issuer));
+            token = token.or(walked.token);
+            aws.expect(walked.aws);
+            None
+        }
+        None => None,
+    };
+    if let Some(share) = &share {
+        issuer = share.issuer().parse().ok();
+    }
+    if let Some(path) = &args.ca_file {
+        http.ca_pem = Some(given(call, path)?.text);
+    }
+    look(call, &args, Looked { token, http, issuer, aws, share }, &mut report).await?;
+    if let Some(text) = &args.error {
+        let text = if text == "-" { given(call, Path::new("-"))?.text } else { text.clone() };
+        from_text("the error text", &text, &mut report);
+    }
+    report.lead_with_what_explains();
+    report.print(&call.printer)?;
+    Ok(if report.worst() > Some(Severity::Advice) { Outcome::No } else { Outcome::Done })
+}
+
+/// What there is to look at, once the road has been walked.
+struct Looked {
+    token: Option<Given>,
+    http: HttpOptions,
+    issuer: Option<IssuerUrl>,
+    aws: aws::Files,
+    share: Option<share_file::Share>,
+}
+
+/// Lets the rules look at token, documents and what the clouds have been told.
+async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Report) -> Result<()> {
+    let Looked { token, http, issuer, mut aws, share } = looked;
+    let seen = token.as_ref().and_then(|token| SeenToken::read(&bare_token(&token.text)).ok());
+    let now = call.system.ctx.clock.unix_seconds();
+    if let Some(seen) = &seen {
+        report.token = Some(report::line_of_token(seen, now));
+    }
+    if args.show_token {
+        report.shown_token = token.as_ref().map(|token| bare_token(&token.text));
+    }
+    let issuer = issuer.or_else(|| seen.as_ref()?.text("iss")?.parse().ok());
+    let probe = match issuer.filter(|_| !args.offline) {
+        Some(issuer) => issuer::probe(call, &http, &issuer, report).await?,
+        None => issuer::Probe::default(),
+    };
+    if !args.offline {
+        aws_live::fetch(call, &mut aws, seen.as_ref(), report).await?;
+    }
+    let presented = token.as_ref().and_then(|token| PresentedToken::parse(&bare_token(&token.text)).ok());
+    let assumed = aws.assumed_provider(presented.as_ref());
+    let setup = Setup {
+        provider: aws.provider.as_ref().or(assumed.as_ref()),
+        role: aws.role.as_ref(),
+        session_name: aws.session_name.as_deref(),
+        duration_seconds: aws.duration_seconds,
+        private_chain: probe.private_chain.as_deref(),
+    };
+    let input = LintInput {
+        discovery: probe.discovery.as_ref(),
+        keys: probe.keys.as_ref(),
+        token_text: token.as_ref().map(|token| token.text.as_str()),
+        now: Some(now),
+        aws: aws.is_asked().then_some(setup),
+        ..LintInput::default()
+    };
+    let place = token.as_ref().map_or("the set-up", |token| token.place.as_str());
+    for finding in lint(input) {
+        let place = aws.place_of(finding.rule).or_else(|| probe.place_of(finding.rule)).unwrap_or(place);
+        report.push(place, finding);
+    }
+    if let Some(share) = &share {
+        share.lint(seen.as_ref(), now, report);
+    }
+    if let Some(role) = &aws.role {
+        report.reaches = reach(role).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What a text of a cloud, of a tool or of the issuer points to. Its mistakes are guesses until something that was looked at confirms
+/// them.
+pub(crate) fn from_text(place: &str, text: &str, report: &mut Report) {
+    let explanations = explain_error(text);
+    if explanations.is_empty() {
+        report.note(format!("{place} is none that is known; the rules cannot say more about it"));
+    }
+    for explanation in explanations {
+        for entry in explanation.mistakes.iter().filter_map(|rule| catalogue::entry(rule)) {
+            report.push_possible(place, entry.possible());
+        }
+        report.explanations.push(explanation);
+    }
+}
+
+/// A file's text, with its name.
+pub(crate) fn given(call: &Call, path: &Path) -> Result<Given> {
+    let text = if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+    } else {
+        std::fs::read_to_string(call.system.folder.join(path)).with_context(|| format!("cannot read {}", path.display()))?
+    };
+    let place = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+    Ok(Given { place, text })
+}
