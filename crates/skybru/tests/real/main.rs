@@ -7,6 +7,7 @@
 mod aws;
 mod aws_cli;
 mod boto3;
+mod judges;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

@@ -41,6 +41,16 @@ impl Aws {
         }
     }
 
+    /// Another service that speaks as AWS does.
+    pub(crate) fn at(endpoint: &str, root: Keys) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            root,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+        }
+    }
+
     /// A call of IAM by the account, which must succeed.
     pub(crate) fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> String {
         let (status, body) = self.send(Some((&self.root, "iam")), "POST", "/", form(action, "2010-05-08", parameters));
@@ -51,6 +61,14 @@ impl Aws {
     /// `AssumeRoleWithWebIdentity`, which nobody signs.
     pub(crate) fn exchange(&self, role: &str, token: &str) -> (u16, String) {
         let parameters = [("RoleArn", role), ("RoleSessionName", "test"), ("WebIdentityToken", token)];
+        self.send(None, "POST", "/", form("AssumeRoleWithWebIdentity", "2011-06-15", &parameters))
+    }
+
+    /// The same for some seconds.
+    pub(crate) fn exchange_for(&self, role: &str, token: &str, seconds: u32) -> (u16, String) {
+        let seconds = seconds.to_string();
+        let parameters =
+            [("RoleArn", role), ("RoleSessionName", "test"), ("WebIdentityToken", token), ("DurationSeconds", &seconds)];
         self.send(None, "POST", "/", form("AssumeRoleWithWebIdentity", "2011-06-15", &parameters))
     }
 

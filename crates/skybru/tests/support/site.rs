@@ -5,8 +5,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Serves a folder until the test ends.
@@ -49,6 +51,13 @@ impl Site {
             }
         });
         Self { url, folder: served, ca_file }
+    }
+
+    /// SHA-1 of the last certificate that it serves, as IAM asks for it.
+    pub(crate) fn thumbprint(&self) -> String {
+        let certificate = CertificateDer::from_pem_file(&self.ca_file).unwrap();
+        let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &certificate);
+        sum.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 }
 
