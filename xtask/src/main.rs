@@ -1,5 +1,7 @@
 //! `cargo xtask`: what continuous integration runs. Ships nothing.
 
+mod r#gen;
+
 use std::process::Command;
 use std::time::Instant;
 
@@ -17,6 +19,12 @@ struct Cli {
 enum Task {
     /// Everything that must pass before a change lands, in order of speed
     Ci,
+    /// Makes the generated pages in docs/reference
+    Gen {
+        /// Only say which are out of date
+        #[arg(long)]
+        check: bool,
+    },
     /// Measures a promise in a release build: `cargo xtask bench issuer --help` tells more
     Bench {
         /// What to measure, and how
@@ -33,7 +41,7 @@ struct Step {
     optional_tool: Option<&'static str>,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { name: "format", command: &["cargo", "fmt", "--all", "--check"], environment: &[], optional_tool: None },
     Step {
         name: "lints",
@@ -41,6 +49,7 @@ const STEPS: [Step; 5] = [
         environment: &[],
         optional_tool: None,
     },
+    Step { name: "generated pages", command: &["cargo", "xtask", "gen", "--check"], environment: &[], optional_tool: None },
     Step {
         name: "licences and bans",
         command: &["cargo", "deny", "check", "bans", "licenses", "sources"],
@@ -64,6 +73,7 @@ const STEPS: [Step; 5] = [
 fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Ci => ci(),
+        Task::Gen { check } => r#gen::run(check),
         Task::Bench { arguments } => bench(&arguments),
     }
 }
