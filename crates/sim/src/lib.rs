@@ -5,10 +5,14 @@
 //! client of the cloud can see, and above all it refuses what the cloud refuses.
 //!
 //! * [`aws`]: STS, IAM and S3 on one plain-http endpoint
+//! * [`azure`]: Entra, Resource Manager, Blob, Data Lake and Files, each on an https endpoint
 
 pub mod aws;
+pub mod azure;
 mod fetch;
 mod files;
 mod hex;
+mod kept;
+mod listen;
 
 pub use fetch::FetchFault;

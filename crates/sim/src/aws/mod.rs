@@ -129,7 +129,12 @@ impl AwsSim {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = CancellationToken::new();
-        let server = tokio::spawn(self::http::serve(listener, service.clone(), stop.clone()));
+        let answering = service.clone();
+        let answer = move |request: ::http::Request<hyper::body::Incoming>| {
+            let service = answering.clone();
+            async move { service.call(request.map(s3s::Body::from)).await }
+        };
+        let server = tokio::spawn(crate::listen::serve(listener, None, answer, stop.clone()));
         tracing::info!(%address, "the AWS simulator is ready");
         Ok(Self { address, service, stop, server: Some(server) })
     }
@@ -142,7 +147,7 @@ impl AwsSim {
         let temporary = options.state_dir.is_none().then(tempfile::tempdir).transpose().map_err(StartError::State)?;
         let folder = options.state_dir.or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned())).unwrap_or_default();
         crate::files::create_private_folder(&folder).map_err(StartError::State)?;
-        let state = state::StateStore::open(Some(folder.join("aws.json"))).map_err(StartError::State)?;
+        let state = state::StateStore::open(Some(folder.join("aws.json")), state::State::default).map_err(StartError::State)?;
         let objects = s3::Store::open(folder.join("s3")).map_err(StartError::State)?;
         let sim = Arc::new(Sim {
             ctx: options.ctx,

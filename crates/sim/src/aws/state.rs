@@ -1,12 +1,7 @@
 //! What the simulated account holds: identity providers, roles, policies, temporary credentials.
-//!
-//! One value behind one lock. A change is made on a copy, written to disk, and then becomes what everybody sees; a change that is
-//! refused, or cannot be written, leaves no trace.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 use skybru_core::Secret;
@@ -14,7 +9,7 @@ use skybru_federation::aws::{AwsError, OidcProvider, Role};
 
 use super::errors;
 use super::iam::ManagedPolicy;
-use crate::files;
+use crate::kept::{Kept, NotKept};
 
 /// The state of the account.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -64,42 +59,12 @@ impl Session {
     }
 }
 
-/// The state and where it is kept.
-pub(crate) struct StateStore {
-    current: RwLock<Arc<State>>,
-    file: Option<PathBuf>,
-}
+/// The account and where it is kept.
+pub(crate) type StateStore = Kept<State>;
 
-impl StateStore {
-    /// Reads the state from `file`, or begins with an empty account. Without a file nothing is kept.
-    pub(crate) fn open(file: Option<PathBuf>) -> io::Result<Self> {
-        let state = match file.as_ref().map(std::fs::read) {
-            None => State::default(),
-            Some(Ok(bytes)) => serde_json::from_slice(&bytes)?,
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => State::default(),
-            Some(Err(error)) => return Err(error),
-        };
-        Ok(Self { current: RwLock::new(Arc::new(state)), file })
-    }
-
-    /// The state as it is now. It does not change under the reader.
-    pub(crate) fn get(&self) -> Arc<State> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Changes the state, all of it or nothing.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, AwsError>) -> Result<T, AwsError> {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let mut state = State::clone(&current);
-        let result = change(&mut state)?;
-        if let Some(file) = &self.file {
-            files::write_json(file, &state).map_err(|error| {
-                tracing::error!(%error, "the simulator's state could not be written");
-                errors::internal_failure()
-            })?;
-        }
-        *current = Arc::new(state);
-        Ok(result)
+impl From<NotKept> for AwsError {
+    fn from(_: NotKept) -> Self {
+        errors::internal_failure()
     }
 }
 
@@ -111,7 +76,7 @@ mod tests {
     fn a_refused_change_leaves_no_trace_and_a_made_one_survives() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("aws.json");
-        let store = StateStore::open(Some(file.clone())).unwrap();
+        let store = StateStore::open(Some(file.clone()), State::default).unwrap();
         let session = |id: &str| Session {
             access_key_id: id.to_owned(),
             secret_access_key: Secret::from("s3cr3t".to_owned()),
@@ -129,9 +94,9 @@ mod tests {
             Err(errors::internal_failure())
         });
         assert!(refused.is_err() && store.get().sessions.is_empty());
-        store.change(|state| Ok(state.sessions.insert("ASIA2".to_owned(), Arc::new(session("ASIA2"))))).unwrap();
+        store.change(|state| Ok::<_, AwsError>(state.sessions.insert("ASIA2".to_owned(), Arc::new(session("ASIA2"))))).unwrap();
 
-        let again = StateStore::open(Some(file.clone())).unwrap().get();
+        let again = StateStore::open(Some(file.clone()), State::default).unwrap().get();
         assert!(again.sessions["ASIA2"].secret_access_key.matches("s3cr3t"));
         assert!(again.sessions["ASIA2"].is_expired(10) && !again.sessions["ASIA2"].is_expired(9));
         assert!(!format!("{again:?}").contains("s3cr3t") && !format!("{again:?}").contains("t0k3n"));

@@ -173,7 +173,7 @@ fn new_session(
     sim.state.change(|state| {
         state.sessions.retain(|_, old| now < old.expires + REMEMBERED_SECONDS);
         state.sessions.insert(session.access_key_id.clone(), Arc::clone(&session));
-        Ok(())
+        Ok::<_, AwsError>(())
     })?;
     Ok(session)
 }

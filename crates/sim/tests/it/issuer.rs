@@ -29,17 +29,21 @@ pub(crate) struct TestIssuer {
     pub(crate) key: SigningKey,
     /// The SHA-1 of its CA; none over http.
     pub(crate) thumbprint: Option<String>,
+    /// Its CA; none over http.
+    pub(crate) ca_pem: Option<String>,
     pub(crate) documents: Arc<Mutex<Documents>>,
 }
 
-impl TestIssuer {
-    /// On plain http, which the rules allow on this machine only.
-    pub(crate) async fn http() -> Self {
-        Self::serve("http", None, None).await
-    }
+/// A server's certificate for this machine, by a CA of its own.
+pub(crate) struct Certificate {
+    pub(crate) config: Arc<ServerConfig>,
+    /// The SHA-1 of the CA.
+    pub(crate) thumbprint: String,
+    pub(crate) ca_pem: String,
+}
 
-    /// Over TLS. The server sends its own certificate and then the CA's, whose thumbprint is to be pinned.
-    pub(crate) async fn tls() -> Self {
+impl Certificate {
+    pub(crate) fn new() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -58,7 +62,20 @@ impl TestIssuer {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone(), ca_certificate.der().clone()], key)
             .unwrap();
-        Self::serve("https", Some(TlsAcceptor::from(Arc::new(config))), Some(thumbprint)).await
+        Self { config: Arc::new(config), thumbprint, ca_pem: ca_certificate.pem() }
+    }
+}
+
+impl TestIssuer {
+    /// On plain http, which the rules allow on this machine only.
+    pub(crate) async fn http() -> Self {
+        Self::serve("http", None, None).await
+    }
+
+    /// Over TLS. The server sends its own certificate and then the CA's, whose thumbprint is to be pinned.
+    pub(crate) async fn tls() -> Self {
+        let Certificate { config, thumbprint, ca_pem } = Certificate::new();
+        Self { ca_pem: Some(ca_pem), ..Self::serve("https", Some(TlsAcceptor::from(config)), Some(thumbprint)).await }
     }
 
     async fn serve(scheme: &str, tls: Option<TlsAcceptor>, thumbprint: Option<String>) -> Self {
@@ -97,7 +114,7 @@ impl TestIssuer {
                 });
             }
         });
-        Self { url, key, thumbprint, documents }
+        Self { url, key, thumbprint, ca_pem: None, documents }
     }
 
     /// The URL as IAM writes it in ARNs and condition keys.

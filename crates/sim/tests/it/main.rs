@@ -1,7 +1,8 @@
-//! The AWS simulator over real sockets: who gets in, who does not, and in which words.
+//! The simulators over real sockets: who gets in, who does not, and in which words.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod azure;
 mod calls;
 mod issuer;
 mod mutations;

@@ -2,8 +2,6 @@
 //!
 //! A form with an `Action`, or `GET /?Action=…`, is the Query protocol of IAM and STS, told apart by `Version`; all else is S3.
 
-mod server;
-
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -14,7 +12,6 @@ use http::{Method, Request, Response, StatusCode};
 use s3s::Body;
 use skybru_federation::aws::AwsError;
 
-pub(crate) use self::server::serve;
 use super::query::{FAULT_NAMESPACE, IAM_NAMESPACE, Parameters, STS_NAMESPACE, error_document};
 use super::{Sim, errors, iam, names, s3, sts};
 
