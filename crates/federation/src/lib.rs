@@ -17,6 +17,7 @@ mod finding;
 pub mod google;
 pub mod lint;
 mod organisations;
+pub mod reach;
 pub mod tools;
 
 pub use documents::{DocumentProblem, Documents};

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 /// Groups of ids, longest first so that `MP-` is no `P-`.
-const GROUPS: [&str; 6] = ["MP", "A", "G", "E", "D", "W"];
+const GROUPS: [&str; 7] = ["MP", "A", "G", "E", "D", "P", "W"];
 
 /// Where an id stands.
 #[derive(Debug, Default)]

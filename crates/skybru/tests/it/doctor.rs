@@ -170,3 +170,80 @@ fn a_share_file_is_looked_at_beside_a_token() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("expected apiVersion: skybru.dev/v1"), "{}", stderr(&output));
 }
+
+/// A token of somebody's Skyporten, for files that need no lab.
+fn write_token(folder: &std::path::Path) {
+    let key = skybru_protocol::jose::SigningKey::from_text(include_str!("../../../protocol/testdata/rsa2048.jwk"), None).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the doctor runs by the real clock")]
+    let now = jiff::Timestamp::now().as_second();
+    let claims = serde_json::json!({
+        "iss": "https://sky.example.no", "aud": "https://skyporten.example.no", "sub": "0192:917422575;entur:demo",
+        "scope": "entur:demo", "iat": now, "exp": now + 600, "consumer": {"authority": "iso6523-actorid-upis", "ID": "0192:917422575"},
+    });
+    std::fs::write(folder.join("token"), key.sign(Some("JWT"), &claims).unwrap()).unwrap();
+}
+
+/// The rules that the doctor finds in these files, beside the token, and what it printed.
+fn offline(folder: &std::path::Path, arguments: &[&str]) -> (Vec<String>, String) {
+    let output = program(folder, &[&["doctor", "--json", "--offline", "--token", "token"], arguments].concat()).output().unwrap();
+    let text = stdout(&output);
+    assert!(!text.is_empty(), "{}", stderr(&output));
+    (rules(&text), text)
+}
+
+#[test]
+fn what_google_has_been_told_is_read_as_gcloud_prints_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write_token(folder.path());
+    let pool = "projects/100000000001/locations/global/workloadIdentityPools/sharing";
+    let provider = |issuer: &str| {
+        let value = serde_json::json!({
+            "name": format!("{pool}/providers/skyporten"), "state": "ACTIVE",
+            "attributeMapping": {"google.subject": "assertion.sub", "attribute.org": "assertion.consumer.ID"},
+            "attributeCondition": "assertion.scope == 'entur:demo'",
+            "oidc": {"issuerUri": issuer, "allowedAudiences": ["https://skyporten.example.no"]},
+        });
+        std::fs::write(folder.path().join("provider.json"), value.to_string()).unwrap();
+    };
+    let policy = |member: &str| {
+        let member = format!("principalSet://iam.googleapis.com/{pool}/{member}");
+        let value = serde_json::json!({"version": 1, "bindings": [{"role": "roles/storage.objectViewer", "members": [member]}]});
+        std::fs::write(folder.path().join("policy.json"), value.to_string()).unwrap();
+    };
+    let files = ["--google-provider", "provider.json", "--google-policy", "policy.json"];
+    provider("https://sky.example.no");
+    policy("attribute.org/0192:917422575");
+    let (found, text) = offline(folder.path(), &files);
+    assert_eq!(found, [""; 0], "{text}");
+    assert!(text.contains("\"917422575\""), "whom the binding lets in is shown: {text}");
+    provider("https://sky.example.no/");
+    assert!(offline(folder.path(), &files).0.contains(&"D-43".to_owned()));
+    provider("https://sky.example.no");
+    policy("attribute.org/917422575");
+    assert!(offline(folder.path(), &files).0.contains(&"D-47".to_owned()));
+    let file = serde_json::json!({
+        "type": "external_account", "audience": format!("//iam.googleapis.com/{}", pool.replace("100000000001", "my-project")),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": "https://sts.googleapis.com/v1/token",
+        "credential_source": {"executable": {"command": "/opt/my tools/skybru token demo"}},
+    });
+    std::fs::write(folder.path().join("credentials.json"), file.to_string()).unwrap();
+    let (found, text) = offline(folder.path(), &["--credential-file", "credentials.json"]);
+    assert!(found.contains(&"D-40".to_owned()) && found.contains(&"D-52".to_owned()), "{text}");
+}
+
+#[test]
+fn what_entra_has_been_told_is_read_as_az_prints_it() {
+    let folder = tempfile::tempdir().unwrap();
+    write_token(folder.path());
+    let credential = |issuer: &str, subject: &str| {
+        let value = serde_json::json!([{
+            "name": "timetables", "issuer": issuer, "subject": subject, "audiences": ["https://skyporten.example.no"],
+        }]);
+        std::fs::write(folder.path().join("credentials.json"), value.to_string()).unwrap();
+        offline(folder.path(), &["--entra-credential", "credentials.json"])
+    };
+    let (found, text) = credential("https://sky.example.no", "0192:917422575;entur:demo");
+    assert_eq!(found, [""; 0], "{text}");
+    assert_eq!(credential("sky.example.no", "0192:917422575;entur:demo").0[0], "D-60");
+    assert_eq!(credential("https://sky.example.no", "0192:917422575").0[0], "D-61");
+}

@@ -6,6 +6,8 @@
 
 mod aws;
 mod aws_live;
+mod azure;
+mod google;
 mod issuer;
 mod report;
 mod road;
@@ -19,8 +21,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use skybru_client::http::HttpOptions;
 use skybru_core::IssuerUrl;
-use skybru_federation::aws::{PresentedToken, Setup, reach};
+use skybru_federation::aws::{PresentedToken, Setup};
 use skybru_federation::lint::{LintInput, SeenToken, bare_token, lint};
+use skybru_federation::reach::{Told, reach};
 use skybru_federation::{Severity, catalogue, explain_error};
 
 use self::report::Report;
@@ -44,6 +47,21 @@ pub(crate) struct DoctorArgs {
     /// What `aws iam get-open-id-connect-provider` printed, or what `create-open-id-connect-provider` is given
     #[arg(long, value_name = "FILE")]
     aws_provider: Option<PathBuf>,
+    /// What `gcloud … providers describe --format json` printed
+    #[arg(long, value_name = "FILE")]
+    google_provider: Option<PathBuf>,
+    /// What `gcloud … get-iam-policy --format json` printed: of the service account, or of the bucket when none is impersonated
+    #[arg(long, value_name = "FILE")]
+    google_policy: Option<PathBuf>,
+    /// A credential file of Google's, type `external_account`
+    #[arg(long, value_name = "FILE")]
+    credential_file: Option<PathBuf>,
+    /// What `az identity federated-credential list` or `show` printed
+    #[arg(long, value_name = "FILE")]
+    entra_credential: Option<PathBuf>,
+    /// What `az identity show` printed
+    #[arg(long, value_name = "FILE")]
+    entra_identity: Option<PathBuf>,
     /// An AWS configuration file [default when given without a value: ~/.aws/config]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = tools::USUAL_CONFIG)]
     aws_config: Option<PathBuf>,
@@ -69,13 +87,47 @@ pub(crate) struct DoctorArgs {
 
 impl DoctorArgs {
     fn is_empty(&self) -> bool {
-        self.subject.is_none()
-            && self.token.is_none()
-            && self.aws_trust_policy.is_none()
-            && self.aws_provider.is_none()
-            && self.aws_config.is_none()
-            && self.error.is_none()
-            && !self.environment
+        let files = [
+            &self.token,
+            &self.aws_trust_policy,
+            &self.aws_provider,
+            &self.aws_config,
+            &self.google_provider,
+            &self.google_policy,
+            &self.credential_file,
+            &self.entra_credential,
+            &self.entra_identity,
+        ];
+        self.subject.is_none() && self.error.is_none() && !self.environment && files.into_iter().all(Option::is_none)
+    }
+}
+
+/// What the clouds have been told.
+struct Clouds {
+    aws: aws::Files,
+    google: google::Files,
+    azure: azure::Files,
+}
+
+impl Clouds {
+    /// Reads the files that the flags name.
+    fn read(call: &Call, args: &DoctorArgs, report: &mut Report) -> Result<Self> {
+        let (trust_policy, provider) = (args.aws_trust_policy.as_deref(), args.aws_provider.as_deref());
+        Ok(Self {
+            aws: aws::Files::read(call, trust_policy, args.aws_role.as_deref(), provider, report)?,
+            google: google::Files::read(
+                call,
+                args.google_provider.as_deref(),
+                args.google_policy.as_deref(),
+                args.credential_file.as_deref(),
+            )?,
+            azure: azure::Files::read(call, args.entra_credential.as_deref(), args.entra_identity.as_deref(), report)?,
+        })
+    }
+
+    /// Where a rule's fault lies.
+    fn place_of(&self, rule: &str) -> Option<&str> {
+        self.aws.place_of(rule).or_else(|| self.google.place_of(rule)).or_else(|| self.azure.place_of(rule))
     }
 }
 
@@ -90,8 +142,8 @@ pub(crate) struct Given {
 pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     if args.is_empty() {
         bail!(
-            "nothing to look at: name a target or a share file, or give --token, --aws-trust-policy, --aws-provider, --aws-config, \
-             --environment or --error"
+            "nothing to look at: name a target or a share file, or give --token, --error, --environment, or a file: \
+             skybru doctor --help lists them"
         );
     }
     let mut report = Report::default();
@@ -104,20 +156,17 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     let mut token = args.token.as_ref().map(|path| given(call, path)).transpose()?;
     let mut http = HttpOptions::default();
     let mut issuer = None;
-    let mut aws = aws::Files::read(
-        call,
-        args.aws_trust_policy.as_deref(),
-        args.aws_role.as_deref(),
-        args.aws_provider.as_deref(),
-        &mut report,
-    )?;
+    let mut clouds = Clouds::read(call, &args, &mut report)?;
+    token = token.or_else(|| clouds.google.token_file(call));
     let share = match &args.subject {
         Some(subject) if share_file::is_one(subject) => Some(share_file::read(call, subject)?),
         Some(name) => {
             let walked = road::walk(call, name, token.is_some() || args.offline, &mut report).await?;
             (http, issuer) = (walked.http, Some(walked.issuer));
             token = token.or(walked.token);
-            aws.expect(walked.aws);
+            clouds.aws.expect(walked.aws);
+            clouds.google.expect(walked.google);
+            clouds.azure.expect(walked.azure);
             None
         }
         None => None,
@@ -128,7 +177,7 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     if let Some(path) = &args.ca_file {
         http.ca_pem = Some(given(call, path)?.text);
     }
-    look(call, &args, Looked { token, http, issuer, aws, share }, &mut report).await?;
+    look(call, &args, Looked { token, http, issuer, clouds, share }, &mut report).await?;
     if let Some(text) = &args.error {
         let text = if text == "-" { given(call, Path::new("-"))?.text } else { text.clone() };
         from_text("the error text", &text, &mut report);
@@ -143,13 +192,13 @@ struct Looked {
     token: Option<Given>,
     http: HttpOptions,
     issuer: Option<IssuerUrl>,
-    aws: aws::Files,
+    clouds: Clouds,
     share: Option<share_file::Share>,
 }
 
 /// Lets the rules look at token, documents and what the clouds have been told.
 async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Report) -> Result<()> {
-    let Looked { token, http, issuer, mut aws, share } = looked;
+    let Looked { token, http, issuer, mut clouds, share } = looked;
     let seen = token.as_ref().and_then(|token| SeenToken::read(&bare_token(&token.text)).ok());
     let now = call.system.ctx.clock.unix_seconds();
     if let Some(seen) = &seen {
@@ -164,9 +213,10 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
         None => issuer::Probe::default(),
     };
     if !args.offline {
-        aws_live::fetch(call, &mut aws, seen.as_ref(), report).await?;
+        aws_live::fetch(call, &mut clouds.aws, seen.as_ref(), report).await?;
     }
     let presented = token.as_ref().and_then(|token| PresentedToken::parse(&bare_token(&token.text)).ok());
+    let aws = &clouds.aws;
     let assumed = aws.assumed_provider(presented.as_ref());
     let setup = Setup {
         provider: aws.provider.as_ref().or(assumed.as_ref()),
@@ -181,19 +231,21 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
         token_text: token.as_ref().map(|token| token.text.as_str()),
         now: Some(now),
         aws: aws.is_asked().then_some(setup),
-        ..LintInput::default()
+        google: clouds.google.is_asked().then(|| clouds.google.setup()),
+        azure: clouds.azure.is_asked().then(|| clouds.azure.setup()),
     };
     let place = token.as_ref().map_or("the set-up", |token| token.place.as_str());
     for finding in lint(input) {
-        let place = aws.place_of(finding.rule).or_else(|| probe.place_of(finding.rule)).unwrap_or(place);
+        let place = clouds.place_of(finding.rule).or_else(|| probe.place_of(finding.rule)).unwrap_or(place);
         report.push(place, finding);
     }
     if let Some(share) = &share {
         share.lint(seen.as_ref(), now, report);
     }
-    if let Some(role) = &aws.role {
-        report.reaches = reach(role).unwrap_or_default();
-    }
+    let told: Vec<Told<'_>> =
+        [aws.role.as_ref().map(Told::Aws), clouds.google.told(), clouds.azure.told()].into_iter().flatten().collect();
+    // A policy that cannot be read has a finding of its own.
+    report.reaches = reach(&told).unwrap_or_default();
     Ok(())
 }
 

@@ -4,9 +4,9 @@ use std::io;
 
 use serde::Serialize;
 use serde_json::json;
-use skybru_federation::aws::{Organisations, Reach, Values};
 use skybru_federation::lint::{SeenToken, Verdict};
-use skybru_federation::{Explanation, Finding, Severity, Speaker, Who, difference};
+use skybru_federation::reach::Admission;
+use skybru_federation::{Explanation, Finding, Organisations, Severity, Speaker, Who, difference};
 
 use crate::print::{Printer, Style};
 
@@ -29,8 +29,8 @@ pub(crate) struct Report {
     notes: Vec<String>,
     /// What error texts mean.
     pub(crate) explanations: Vec<Explanation>,
-    /// Whom the trust policy could let in.
-    pub(crate) reaches: Vec<Reach>,
+    /// Whom what the clouds have been told could let in.
+    pub(crate) reaches: Vec<Admission>,
     /// The token in a line.
     pub(crate) token: Option<String>,
     /// The token itself, if it was asked for.
@@ -184,15 +184,17 @@ pub(crate) fn line_of_token(token: &SeenToken, now: i64) -> String {
     )
 }
 
-/// ` statement 1 can let in …`: whom the trust policy is about, whatever token was looked at.
-fn line_of(reach: &Reach) -> String {
-    let who = match &reach.organisations {
+/// `statement 1 can let in …`: whom a rule is about, whatever token was looked at.
+fn line_of(admission: &Admission) -> String {
+    let who = match &admission.organisations {
         Organisations::Any => "any organisation".to_owned(),
         Organisations::Only(numbers) if numbers.is_empty() => "no organisation".to_owned(),
         Organisations::Only(numbers) => numbers.iter().map(|number| format!("0192:{number}")).collect::<Vec<_>>().join(", "),
     };
-    let listed = |values: &Values| values.listed().map(|values| values.into_iter().collect::<Vec<_>>().join(", "));
-    let subjects = listed(&reach.subjects).map(|subjects| format!("; subjects: {subjects}")).unwrap_or_default();
-    let audiences = listed(&reach.audiences).map(|audiences| format!("; audiences: {audiences}")).unwrap_or_default();
-    format!("statement {} can let in {who}{subjects}{audiences}", reach.statement + 1)
+    let listed = [("subjects", &admission.subjects), ("audiences", &admission.audiences)].into_iter();
+    let listed = listed.filter_map(|(name, values)| Some((name, values.as_ref()?))).map(|(name, values)| {
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        format!("; {name}: {}", values.join(", "))
+    });
+    format!("{} can let in {who}{}", admission.rule, listed.collect::<String>())
 }

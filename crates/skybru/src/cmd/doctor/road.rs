@@ -2,13 +2,18 @@
 
 use anyhow::Result;
 use skybru_client::aws::{AwsCredentialError, ExchangeError};
+use skybru_client::azure::{AzureCredentialError, AzureExchangeError, Resource};
+use skybru_client::google::{GoogleCredentialError, GoogleExchangeError};
 use skybru_client::http::HttpOptions;
 use skybru_client::token::TokenError;
 use skybru_core::IssuerUrl;
 use skybru_federation::{Finding, Who, explain_error};
 
+use super::azure::AzureExpectation;
+use super::google::GoogleExpectation;
 use super::report::Report;
 use super::{Call, Given, from_text};
+use crate::settings::Settings;
 use crate::wire;
 
 /// What walking gave.
@@ -21,6 +26,10 @@ pub(super) struct Walked {
     pub(super) issuer: IssuerUrl,
     /// What the target says about AWS.
     pub(super) aws: Option<AwsExpectation>,
+    /// About Google.
+    pub(super) google: Option<GoogleExpectation>,
+    /// About Azure.
+    pub(super) azure: Option<AzureExpectation>,
 }
 
 /// What a target says about AWS.
@@ -45,7 +54,15 @@ pub(super) async fn walk(call: &Call, name: &str, ask_nobody: bool, report: &mut
         session_name: aws.session_name.clone(),
         duration_seconds: aws.duration_seconds,
     });
-    let mut walked = Walked { token: None, http, issuer, aws };
+    let google = target
+        .google
+        .as_ref()
+        .map(|google| GoogleExpectation { provider: google.provider.clone(), service_account: google.service_account.clone() });
+    let azure = target
+        .azure
+        .as_ref()
+        .map(|azure| AzureExpectation { tenant_id: azure.tenant_id.clone(), client_id: azure.client_id.clone() });
+    let mut walked = Walked { token: None, http, issuer, aws, google, azure };
     if ask_nobody {
         return Ok(walked);
     }
@@ -61,16 +78,55 @@ pub(super) async fn walk(call: &Call, name: &str, ask_nobody: bool, report: &mut
         }
     }
     if target.aws.is_some() {
-        match wire::aws(&settings, Some(name), &call.system)?.credentials.credentials().await {
-            Ok(_) => report.note("the issuer gives a token, and AWS gives credentials for it".to_owned()),
-            Err(AwsCredentialError::Exchange(ExchangeError::Refused { code, message, .. })) => {
-                report.note(format!("AWS refuses the token: {code}: {message}"));
-                from_text("the exchange at AWS", &format!("{code}: {message}"), report);
-            }
-            Err(error) => return Err(error.into()),
-        }
+        at_aws(call, &settings, name, report).await?;
+    }
+    if target.google.is_some() {
+        at_google(call, &settings, name, report).await?;
+    }
+    if target.azure.is_some() {
+        at_azure(call, &settings, name, report).await?;
     }
     Ok(walked)
+}
+
+async fn at_aws(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<()> {
+    match wire::aws(settings, Some(name), &call.system)?.credentials.credentials().await {
+        Ok(_) => report.note("the issuer gives a token, and AWS gives credentials for it".to_owned()),
+        Err(AwsCredentialError::Exchange(ExchangeError::Refused { code, message, .. })) => {
+            refused("AWS", &format!("{code}: {message}"), report);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn at_google(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<()> {
+    match wire::google(settings, Some(name), &call.system)?.credentials.credentials().await {
+        Ok(_) => report.note("the issuer gives a token, and Google gives an access token for it".to_owned()),
+        Err(GoogleCredentialError::Exchange(GoogleExchangeError::Refused { error, description, .. })) => {
+            refused("Google", &format!("{error}: {description}"), report);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn at_azure(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<()> {
+    let resource: Resource = "https://storage.azure.com".parse()?;
+    match wire::azure(settings, Some(name), &call.system)?.credentials.token(&resource).await {
+        Ok(_) => report.note("the issuer gives a token, and Entra gives an access token for it".to_owned()),
+        Err(AzureCredentialError::Exchange(AzureExchangeError::Refused { error, description, .. })) => {
+            refused("Entra", &format!("{error}: {description}"), report);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// A cloud's refusal, in its own words, and what they mean.
+fn refused(cloud: &str, text: &str, report: &mut Report) {
+    report.note(format!("{cloud} refuses the token: {text}"));
+    from_text(&format!("the exchange at {cloud}"), text, report);
 }
 
 /// The issuer's refusal with its code's meaning, or why it could not be asked.

@@ -8,7 +8,7 @@ use skybru_federation::tools::{Variables, lint_aws_config, lint_environment};
 use skybru_federation::{Finding, Severity, Who};
 
 use super::report::Report;
-use super::{Call, given};
+use super::{Call, given, google};
 
 /// The configuration file of AWS's tools, when no variable names another.
 pub(super) const USUAL_CONFIG: &str = "~/.aws/config";
@@ -22,6 +22,7 @@ pub(super) fn environment(call: &Call, report: &mut Report) {
     for finding in lint_environment(variables) {
         report.push("the environment", finding);
     }
+    google_file(call, variables, report);
     for name in TOKEN_FILES {
         let Some(path) = variables.get(name) else { continue };
         match given(call, Path::new(path)) {
@@ -39,6 +40,25 @@ pub(super) fn environment(call: &Call, report: &mut Report) {
                 report.push("the environment", finding);
             }
         }
+    }
+}
+
+/// The credential file that Google's libraries read.
+fn google_file(call: &Call, variables: Variables<'_>, report: &mut Report) {
+    let Some(path) = variables.get("GOOGLE_APPLICATION_CREDENTIALS") else { return };
+    let Ok(mut files) = google::Files::read(call, None, None, None) else { return };
+    if let Err(error) = files.take_credential_file(call, Path::new(path)) {
+        let what = format!("GOOGLE_APPLICATION_CREDENTIALS names a file that cannot be used: {error:#}");
+        let fix = "write it with: skybru credentials TARGET --format google-file";
+        report.push("the environment", Finding::new("D-51", Who::Consumer, what, fix));
+        return;
+    }
+    let token = files.token_file(call);
+    let now = Some(call.system.ctx.clock.unix_seconds());
+    let token_text = token.as_ref().map(|token| token.text.as_str());
+    let place = format!("{path} (GOOGLE_APPLICATION_CREDENTIALS)");
+    for finding in lint(LintInput { token_text, now, google: Some(files.setup()), ..LintInput::default() }) {
+        report.push(&place, finding);
     }
 }
 

@@ -1,0 +1,126 @@
+//! What Entra has been told, from files as az prints them, and from the target.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use skybru_federation::entra::{CredentialInput, FederatedCredential, Identity, IdentityKind, Setup, Tenant};
+use skybru_federation::reach::Told;
+use skybru_federation::{Finding, Who};
+
+use super::Call;
+use super::google::parsed;
+use super::report::Report;
+
+/// Identity, credentials and call as far as they are known.
+#[derive(Default)]
+pub(super) struct Files {
+    identity: Option<Identity>,
+    tenant: Option<Tenant>,
+    expectation: Option<AzureExpectation>,
+    place: String,
+}
+
+/// What a target says about Azure.
+pub(super) struct AzureExpectation {
+    pub(super) tenant_id: String,
+    pub(super) client_id: String,
+}
+
+impl Files {
+    /// Reads the files that the flags name.
+    pub(super) fn read(call: &Call, credential: Option<&Path>, identity: Option<&Path>, report: &mut Report) -> Result<Self> {
+        let mut files = Self::default();
+        let mut known = Identity {
+            kind: IdentityKind::ManagedIdentity,
+            name: "the identity".to_owned(),
+            client_id: String::new(),
+            principal_id: String::new(),
+            credentials: Vec::new(),
+        };
+        if let Some(path) = identity {
+            let value: Value = parsed(call, path, "an identity as az identity show prints it")?;
+            let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+            let Some((client_id, principal_id)) = text("clientId").zip(text("principalId")) else {
+                bail!("{}: expected clientId, principalId and tenantId, as az identity show prints them", path.display());
+            };
+            (known.client_id, known.principal_id) = (client_id, principal_id);
+            known.name = text("name").unwrap_or(known.name);
+            files.tenant = text("tenantId").map(|id| Tenant { name: id.clone(), id, domains: Vec::new() });
+        }
+        if let Some(path) = credential {
+            files.place = path.display().to_string();
+            let value: Value = parsed(call, path, "credentials as az identity federated-credential list prints them")?;
+            let list = value.as_array().cloned().unwrap_or_else(|| vec![value]);
+            for one in &list {
+                take(one, &mut known.credentials, &files.place, report);
+            }
+        }
+        files.identity = (credential.is_some() || identity.is_some()).then_some(known);
+        Ok(files)
+    }
+
+    /// What a target says.
+    pub(super) fn expect(&mut self, expectation: Option<AzureExpectation>) {
+        self.expectation = expectation;
+    }
+
+    /// Whether there is anything about Azure to look at.
+    pub(super) fn is_asked(&self) -> bool {
+        self.identity.is_some() || self.expectation.is_some()
+    }
+
+    /// For the rules.
+    pub(super) fn setup(&self) -> Setup<'_> {
+        let knows_ids = self.identity.as_ref().is_some_and(|identity| !identity.client_id.is_empty());
+        let expectation = self.expectation.as_ref();
+        Setup {
+            identity: self.identity.as_ref(),
+            tenant: self.tenant.as_ref(),
+            tenant_given: expectation.map(|expectation| expectation.tenant_id.as_str()),
+            client_id: expectation.map(|expectation| expectation.client_id.as_str()).filter(|_| knows_ids),
+            ..Setup::default()
+        }
+    }
+
+    /// For the proof.
+    pub(super) fn told(&self) -> Option<Told<'_>> {
+        self.identity.as_ref().filter(|identity| !identity.credentials.is_empty()).map(Told::Azure)
+    }
+
+    /// Where a rule's fault lies.
+    pub(super) fn place_of(&self, rule: &str) -> Option<&str> {
+        let number: u32 = rule.strip_prefix("D-")?.parse().ok()?;
+        ((60..=67).contains(&number) && !self.place.is_empty()).then_some(self.place.as_str())
+    }
+}
+
+/// One credential, as it stands in ARM (`properties`) or as az prints it. One that Azure would not store is a finding.
+fn take(value: &Value, credentials: &mut Vec<FederatedCredential>, place: &str, report: &mut Report) {
+    let member = |name: &str| value.get(name).or_else(|| value.get("properties").and_then(|properties| properties.get(name)));
+    let text = |name: &str| member(name).and_then(Value::as_str).map(str::to_owned);
+    let audiences = member("audiences").and_then(Value::as_array).into_iter().flatten();
+    let input = CredentialInput {
+        name: text("name").unwrap_or_else(|| "unnamed".to_owned()),
+        issuer: text("issuer"),
+        subject: text("subject"),
+        audiences: audiences.filter_map(|audience| audience.as_str().map(str::to_owned)).collect(),
+        description: text("description"),
+        expression: member("claimsMatchingExpression").and_then(|e| e.get("value")).and_then(Value::as_str).map(str::to_owned),
+    };
+    match FederatedCredential::create(input, credentials, IdentityKind::ManagedIdentity, 0) {
+        Ok(credential) => credentials.push(credential),
+        Err(error) => {
+            let rule = match error.rule {
+                "E-6" => "D-66",
+                "E-1" => "D-67",
+                _ => "E-9",
+            };
+            let what = format!("Azure would not store this credential: {}", error.message);
+            report.push(
+                place,
+                Finding::new(rule, Who::Provider, what, "write issuer, subject and one audience, as the token has them"),
+            );
+        }
+    }
+}
