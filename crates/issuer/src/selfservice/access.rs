@@ -5,20 +5,27 @@ use serde::Serialize;
 use skybru_core::OrgNumber;
 use skybru_store::registry::{AccessState, ScopeAccess};
 use skybru_store::{Change, Registry};
+use utoipa::ToSchema;
 
 use super::scopes::own_scope;
 use super::{ApiError, Caller, Right, SelfService};
 
 /// An access as it goes out. Dates are RFC 3339: one client stops at any other.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = AccessResponse)]
 pub struct AccessView {
     scope: String,
+    #[schema(value_type = String, example = "APPROVED")]
     state: AccessState,
+    #[schema(value_type = String)]
     consumer_orgno: OrgNumber,
     consumer_organization_name: Option<String>,
+    #[schema(value_type = Option<String>)]
     owner_orgno: Option<OrgNumber>,
     owner_organization_name: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     last_updated: Timestamp,
 }
 
@@ -51,27 +58,29 @@ impl SelfService {
         caller.must(Right::ReadScopes)?;
         let consumer = consumer.map(parse_org).transpose()?;
         self.registry.read(|registry| {
-            if let Some(scope) = scope {
-                own_scope(registry, caller, scope)?;
-            }
-            let own =
-                |access: &&ScopeAccess| registry.scope(&access.scope).is_some_and(|scope| scope.owner_orgno == caller.org());
-            let asked = |access: &&ScopeAccess| {
-                scope.is_none_or(|name| access.scope.as_str() == name)
-                    && consumer.is_none_or(|org| access.consumer_orgno == org)
-                    && (inactive_too || access.state != AccessState::Denied)
+            let scopes = match scope {
+                Some(scope) => vec![&own_scope(registry, caller, scope)?.name],
+                None => {
+                    registry.scopes().filter(|scope| scope.owner_orgno == caller.org()).map(|scope| &scope.name).collect()
+                }
             };
-            Ok(registry.accesses().filter(own).filter(asked).map(|access| AccessView::new(registry, access)).collect())
+            let shown = |access: &&ScopeAccess| inactive_too || access.state != AccessState::Denied;
+            // Of one organisation, each scope has one access at most; of all, they are looked up scope by scope.
+            let accesses: Vec<&ScopeAccess> = match consumer {
+                Some(org) => scopes.into_iter().filter_map(|scope| registry.access(scope, org)).collect(),
+                None => scopes.into_iter().flat_map(|scope| registry.accesses_to(scope)).collect(),
+            };
+            Ok(accesses.into_iter().filter(shown).map(|access| AccessView::new(registry, access)).collect())
         })
     }
 
     /// What others have granted to the caller.
     pub fn granted(&self, caller: &Caller) -> Result<Vec<AccessView>, ApiError> {
         caller.must(Right::ReadGranted)?;
-        let mine = |access: &&ScopeAccess| access.consumer_orgno == caller.org() && access.state != AccessState::Denied;
-        Ok(self
-            .registry
-            .read(|registry| registry.accesses().filter(mine).map(|access| AccessView::new(registry, access)).collect()))
+        let shown = |access: &&ScopeAccess| access.state != AccessState::Denied;
+        Ok(self.registry.read(|registry| {
+            registry.accesses_of(caller.org()).filter(shown).map(|access| AccessView::new(registry, access)).collect()
+        }))
     }
 
     /// Grants (`APPROVED`) or withdraws (`DENIED`) an organisation's access to one of the caller's scopes. Repeating it changes nothing.

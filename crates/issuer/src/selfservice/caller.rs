@@ -12,8 +12,18 @@ use super::{ApiError, SelfService};
 pub enum Right {
     /// Read own clients and keys.
     ReadClients,
-    /// Change own clients and keys.
+    /// Change the settings of own clients.
+    ChangeClients,
+    /// Register and deactivate own clients, and replace their keys and secrets.
     WriteClients,
+    /// Register clients in the name of any organisation, as its supplier.
+    Supply,
+    /// Read a client's entries on behalf of others.
+    ReadOnBehalfOf,
+    /// Change them.
+    WriteOnBehalfOf,
+    /// Register clients for any organisation: Altinn's platform.
+    Altinn,
     /// Read own scopes and accesses to them.
     ReadScopes,
     /// Change own scopes and accesses to them.
@@ -28,8 +38,13 @@ impl Right {
     /// Scopes of which any one gives this right. Writing includes reading.
     fn scopes(self) -> &'static [&'static str] {
         match self {
-            Self::ReadClients => &["idporten:dcr.read", "idporten:dcr.modify", "idporten:dcr.write"],
-            Self::WriteClients => &["idporten:dcr.write", "idporten:dcr.modify"],
+            Self::ReadClients => &["idporten:dcr.read", "idporten:dcr.modify", "idporten:dcr.write", "idporten:dcr.supplier"],
+            Self::ChangeClients => &["idporten:dcr.write", "idporten:dcr.modify", "idporten:dcr.supplier"],
+            Self::WriteClients => &["idporten:dcr.write", "idporten:dcr.supplier"],
+            Self::Supply => &["idporten:dcr.supplier"],
+            Self::ReadOnBehalfOf => &["idporten:dcr/onbehalfof:write", "idporten:dcr.modify", "idporten:dcr.write"],
+            Self::WriteOnBehalfOf => &["idporten:dcr/onbehalfof:write"],
+            Self::Altinn => &["idporten:dcr.altinn"],
             Self::ReadScopes => &["idporten:scopes.read", "idporten:scopes.write"],
             Self::WriteScopes => &["idporten:scopes.write"],
             Self::ReadGranted => &[
@@ -49,13 +64,26 @@ impl Right {
 pub struct Caller {
     org: OrgNumber,
     scopes: Vec<ScopeName>,
+    /// Whether the caller works as Altinn's platform: on the clients that it registered, whose ever they are.
+    altinn: bool,
 }
 
 impl Caller {
     /// The operator of this process, acting in the name of `org` without a token: for setting up.
     pub fn operator(org: OrgNumber) -> Self {
-        let all = ["idporten:dcr.write", "idporten:scopes.write", "skybru:operator"];
-        Self { org, scopes: all.iter().filter_map(|scope| scope.parse().ok()).collect() }
+        let all = ["idporten:dcr.write", "idporten:dcr/onbehalfof:write", "idporten:scopes.write", "skybru:operator"];
+        Self { org, scopes: all.iter().filter_map(|scope| scope.parse().ok()).collect(), altinn: false }
+    }
+
+    /// The same caller, working as Altinn's platform.
+    pub fn into_altinn(self) -> Result<Self, ApiError> {
+        self.must(Right::Altinn)?;
+        Ok(Self { altinn: true, ..self })
+    }
+
+    /// Whether it does.
+    pub fn is_altinn(&self) -> bool {
+        self.altinn
     }
 
     /// The organisation for which the token was issued.
@@ -63,13 +91,18 @@ impl Caller {
         self.org
     }
 
+    /// Whether a scope of the token gives `right`.
+    pub fn may(&self, right: Right) -> bool {
+        let with_clients = matches!(right, Right::ReadClients | Right::ChangeClients | Right::WriteClients);
+        (self.altinn && with_clients) || self.scopes.iter().any(|scope| right.scopes().contains(&scope.as_str()))
+    }
+
     /// Refuses when no scope of the token gives `right`.
     pub fn must(&self, right: Right) -> Result<(), ApiError> {
-        let enough = right.scopes();
-        if self.scopes.iter().any(|scope| enough.contains(&scope.as_str())) {
+        if self.may(right) {
             return Ok(());
         }
-        Err(ApiError::Forbidden(format!("the token lacks the scope {}", enough.join(" or "))))
+        Err(ApiError::Forbidden(format!("the token lacks the scope {}", right.scopes().join(" or "))))
     }
 }
 
@@ -109,6 +142,6 @@ impl SelfService {
         }
         let scopes: ScopeSet = claims.scope.parse().map_err(|_| refused("its scope cannot be read"))?;
         let org = claims.consumer.org().ok_or_else(|| refused("its consumer is no Norwegian organisation"))?;
-        Ok(Caller { org: org.number(), scopes: scopes.iter().cloned().collect() })
+        Ok(Caller { org: org.number(), scopes: scopes.iter().cloned().collect(), altinn: false })
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 use skybru_store::{ChangeError, StoreError};
 
 /// One thing that is wrong with a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// What is wrong and what was expected.
@@ -39,6 +40,8 @@ pub enum ApiError {
     Forbidden(String),
     /// 404.
     NotFound(String),
+    /// 405: the path knows no such method.
+    Method,
     /// 409: it exists already, perhaps deactivated.
     Conflict(String),
     /// 503: the store is away; nothing was changed.
@@ -46,9 +49,11 @@ pub enum ApiError {
 }
 
 /// The body on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErrorResponse)]
 pub(crate) struct Body {
     status: u16,
+    #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
     correlation_id: String,
     errors: Vec<Problem>,
@@ -69,6 +74,7 @@ impl ApiError {
             Self::Unauthenticated(_) => 401,
             Self::Forbidden(_) => 403,
             Self::NotFound(_) => 404,
+            Self::Method => 405,
             Self::Conflict(_) => 409,
             Self::Store(_) => 503,
         }
@@ -108,6 +114,7 @@ impl fmt::Display for ApiError {
             Self::Unauthenticated(text) | Self::Forbidden(text) | Self::NotFound(text) | Self::Conflict(text) => {
                 f.write_str(text)
             }
+            Self::Method => f.write_str("this path cannot be called with this method"),
             Self::Store(_) => f.write_str("the registry cannot be changed right now"),
         }
     }

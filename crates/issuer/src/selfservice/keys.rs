@@ -7,32 +7,41 @@ use skybru_protocol::certificate::{BusinessCertificate, CertificateChain};
 use skybru_protocol::jose::{Algorithm, Jwk, VerifyingKey};
 use skybru_store::Change;
 use skybru_store::registry::ClientKey;
+use utoipa::ToSchema;
 
 use super::clients::own_client;
 use super::{ApiError, Caller, Right, SelfService};
 
 /// Keys as they come in: they replace all that the client had.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = KeySetRequest)]
 pub struct KeySetInput {
-    /// One to five.
+    /// One to five public RSA keys as JWK, each with `kid`, `use: "sig"` and `alg`.
+    #[schema(value_type = Vec<Object>)]
     pub keys: Vec<Jwk>,
 }
 
 /// A key as it goes out. Without `exp` digdirator would post it again and again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = KeyResponse)]
 pub struct KeyView {
     #[serde(flatten)]
+    #[schema(ignore)]
     jwk: Jwk,
+    /// Seconds since 1970: from then on the key is refused.
     exp: i64,
 }
 
 /// A client's keys as they go out.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = KeySetResponse)]
 pub struct KeySetView {
     keys: Vec<KeyView>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     created: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_updated: Option<Timestamp>,
 }
 

@@ -6,12 +6,19 @@
 //! Nothing is deleted: what is removed becomes inactive or denied, and cannot be created again under the same name.
 
 mod access;
+mod altinn;
 mod caller;
+mod client_input;
+mod client_view;
 mod clients;
+mod delegations;
 mod error;
 mod keys;
+mod onbehalfof;
+pub mod openapi;
 mod organisations;
 mod scopes;
+mod secrets;
 
 use std::sync::Arc;
 
@@ -20,25 +27,47 @@ use skybru_store::{Change, LiveRegistry, Registry};
 
 pub use access::AccessView;
 pub use caller::{Caller, Right};
-pub use clients::{ClientFilter, ClientInput};
+pub use altinn::{ConsentInput, ConsentView, SystemUserInput, SystemUserView};
+pub use client_input::ClientInput;
+pub use client_view::ClientView;
+pub use clients::ClientFilter;
+pub use delegations::{DelegationFilter, DelegationSourceInput, DelegationSourceView, DelegationView};
 pub use error::{ApiError, Problem};
 pub use keys::{KeySetInput, KeySetView, KeyView};
+pub use onbehalfof::{OnBehalfOfInput, OnBehalfOfView};
 pub use organisations::OrganisationInput;
 pub use scopes::{ScopeInput, ScopeView};
 
 use crate::issuer::Issuer;
+
+/// Switches where the live API's behaviour is unknown, or stricter than known clients are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ApiCompat {
+    /// A client must have scopes. The live API is said to want them; digdirator registers clients without.
+    pub require_scopes: bool,
+    /// Members that nobody knows are refused, not ignored.
+    pub strict_unknown_fields: bool,
+}
 
 /// The API's rules. Callers come in as [`Caller`], already proven.
 pub struct SelfService {
     pub(crate) registry: Arc<LiveRegistry>,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) ctx: Ctx,
+    pub(crate) compat: ApiCompat,
 }
 
 impl SelfService {
     /// An API over the registry of `issuer`, whose tokens it takes.
     pub fn new(issuer: Arc<Issuer>) -> Self {
-        Self { registry: Arc::clone(&issuer.registry), ctx: issuer.ctx.clone(), issuer }
+        let compat = ApiCompat::default();
+        Self { registry: Arc::clone(&issuer.registry), ctx: issuer.ctx.clone(), issuer, compat }
+    }
+
+    /// The same with other switches.
+    #[must_use]
+    pub fn with_compat(self, compat: ApiCompat) -> Self {
+        Self { compat, ..self }
     }
 
     async fn change<T>(&self, decide: impl FnOnce(&Registry) -> Result<(Vec<Change>, T), ApiError>) -> Result<T, ApiError> {

@@ -4,11 +4,13 @@ use serde::Deserialize;
 use skybru_core::{OrgNumber, Prefix};
 use skybru_store::Change;
 use skybru_store::registry::Organisation;
+use utoipa::ToSchema;
 
 use super::{ApiError, Caller, Right, SelfService};
 
 /// What an operator says of an organisation.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = OrganisationRequest)]
 #[serde(deny_unknown_fields)]
 pub struct OrganisationInput {
     /// Its name.

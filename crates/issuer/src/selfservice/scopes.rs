@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use skybru_core::{Prefix, ScopeName};
 use skybru_store::Change;
 use skybru_store::registry::{IntegrationType, Scope, Visibility};
+use utoipa::ToSchema;
 
 use super::{ApiError, Caller, Problem, Right, SelfService};
 
 /// A scope as it comes in. Members that only the server sets (`name`, `owner_orgno`, `created` …) are ignored: clients send back what
 /// they read.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[schema(as = ScopeRequest)]
 #[serde(default)]
 pub struct ScopeInput {
     /// Without the colon.
@@ -24,10 +26,12 @@ pub struct ScopeInput {
     /// More of it.
     pub long_description: Option<String>,
     /// `PUBLIC` when absent.
+    #[schema(value_type = Option<String>, example = "PUBLIC")]
     pub visibility: Option<Visibility>,
     /// Anybody may have it.
     pub accessible_for_all: bool,
     /// Empty means any.
+    #[schema(value_type = Option<Vec<String>>)]
     pub allowed_integration_types: Option<Vec<IntegrationType>>,
     /// Seconds; 0 or absent means no limit.
     pub at_max_age: Option<u32>,
@@ -37,6 +41,7 @@ pub struct ScopeInput {
     pub active: Option<bool>,
     /// What only logins, listings and API providers look at, and what nobody knows; of the latter nothing is kept.
     #[serde(flatten)]
+    #[schema(ignore)]
     pub more: Map<String, Value>,
 }
 
@@ -67,22 +72,56 @@ fn kept(more: &Map<String, Value>) -> Option<Arc<Map<String, Value>>> {
 }
 
 /// A scope as it goes out: its name in three members, because clients build it from two of them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ScopeResponse)]
 pub struct ScopeView {
     prefix: String,
     subscope: String,
+    name: String,
+    owner_orgno: String,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    long_description: Option<String>,
+    #[schema(value_type = String, example = "PUBLIC")]
+    visibility: Visibility,
+    accessible_for_all: bool,
+    #[schema(value_type = Vec<String>)]
+    allowed_integration_types: Vec<IntegrationType>,
+    at_max_age: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delegation_source: Option<String>,
+    active: bool,
+    #[schema(format = DateTime)]
+    created: String,
+    #[schema(format = DateTime)]
+    last_updated: String,
+    /// `token_type`, `requires_user_consent`, `description#nn` and so on, as given.
     #[serde(flatten)]
-    scope: Scope,
-    #[serde(flatten)]
+    #[schema(ignore)]
     more: Map<String, Value>,
 }
 
 impl From<&Scope> for ScopeView {
     fn from(scope: &Scope) -> Self {
-        let (prefix, subscope) = (scope.name.prefix().to_owned(), scope.name.subscope().to_owned());
         let mut more = scope.more.as_deref().cloned().unwrap_or_default();
         more.entry("token_type").or_insert_with(|| "SELF_CONTAINED".into());
-        Self { prefix, subscope, scope: Scope { more: None, ..scope.clone() }, more }
+        Self {
+            prefix: scope.name.prefix().to_owned(),
+            subscope: scope.name.subscope().to_owned(),
+            name: scope.name.to_string(),
+            owner_orgno: scope.owner_orgno.to_string(),
+            description: scope.description.clone(),
+            long_description: scope.long_description.clone(),
+            visibility: scope.visibility,
+            accessible_for_all: scope.accessible_for_all,
+            allowed_integration_types: scope.allowed_integration_types.clone(),
+            at_max_age: scope.at_max_age,
+            delegation_source: scope.delegation_source.clone(),
+            active: scope.active,
+            created: scope.created.to_string(),
+            last_updated: scope.last_updated.to_string(),
+            more,
+        }
     }
 }
 

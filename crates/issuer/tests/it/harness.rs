@@ -27,6 +27,10 @@ pub(crate) const PROVIDER: &str = "991825827";
 pub(crate) const CONSUMER: &str = "889640782";
 pub(crate) const SCOPE: &str = "entur:skyporten.demo";
 
+/// Scopes of the self-service API, below `idporten:`. Here everybody may have them.
+pub(crate) const API_SCOPES: [&str; 8] =
+    ["dcr.read", "dcr.modify", "dcr.write", "dcr/onbehalfof:write", "dcr.supplier", "dcr.altinn", "scopes.read", "scopes.write"];
+
 const KEY: &str = include_str!("../../../protocol/testdata/rsa2048.jwk");
 
 pub(crate) struct TestIssuer {
@@ -38,6 +42,7 @@ pub(crate) struct TestIssuer {
     pub(crate) skyporten: Router,
     pub(crate) api: Router,
     pub(crate) registry: Arc<LiveRegistry>,
+    ctx: Ctx,
     keys: KeyRing,
 }
 
@@ -94,7 +99,7 @@ impl TestIssuer {
             let prefixes = prefixes.into_iter().map(str::to_owned).collect();
             service.put_organisation(&operator, number, OrganisationInput { name: name.to_owned(), prefixes }).await.unwrap();
         }
-        for name in ["dcr.write", "scopes.write"] {
+        for name in API_SCOPES {
             let input = ScopeInput { accessible_for_all: true, ..scope_input("idporten", name) };
             service.create_scope(&operator, input).await.unwrap();
         }
@@ -112,6 +117,7 @@ impl TestIssuer {
             api: selfservice_routes(service.clone()),
             service,
             registry,
+            ctx,
             keys,
         };
         test.client_id = test.register(CONSUMER, &[SCOPE]).await;
@@ -133,6 +139,14 @@ impl TestIssuer {
         }))
         .unwrap();
         self.service.create_client(&Caller::operator(org(number)), input).await.unwrap().client_id.to_string()
+    }
+
+    /// One more issuer over the same registry.
+    pub(crate) fn issuer(&self) -> Issuer {
+        let url = MASKINPORTEN.parse().unwrap();
+        let profile = Profile::Maskinporten;
+        let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
+        Issuer::new(settings, self.keys.clone(), self.registry.clone(), Arc::new(MemoryStore::default()), self.ctx.clone())
     }
 
     /// A scope of the provider's, and who may have it.

@@ -2,11 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
+mod acting;
+mod administrators_in_the_wild;
+mod attacks;
 mod certificates;
 mod clients_in_the_wild;
+mod contract;
 mod delegation;
 mod details;
+mod digdirator;
 mod grant;
 mod harness;
+mod matrix;
 mod pki;
 mod selfservice;
+mod wire;

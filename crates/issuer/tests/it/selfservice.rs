@@ -5,28 +5,44 @@ use axum::http::{Method, Request};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, CONSUMER, MASKINPORTEN, NOW, PROVIDER, SCOPE, TestIssuer, get, send};
+use crate::contract;
+use crate::harness::{API_SCOPES, Answer, CONSUMER, MASKINPORTEN, NOW, PROVIDER, SCOPE, TestIssuer, get, send};
 
-struct Admin {
-    t: TestIssuer,
-    token: String,
+pub(crate) struct Admin {
+    pub(crate) t: TestIssuer,
+    pub(crate) token: String,
 }
 
 impl Admin {
-    async fn of(number: &str) -> Self {
-        let t = TestIssuer::start().await;
-        let scopes = "idporten:dcr.write idporten:scopes.write";
-        let client = t.register(number, &scopes.split(' ').collect::<Vec<_>>()).await;
-        let claims = json!({"iss": client, "aud": MASKINPORTEN, "scope": scopes, "iat": NOW, "exp": NOW + 60});
-        let answer = t.ask(&claims).await;
-        let token = answer.1["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
+    pub(crate) async fn of(number: &str) -> Self {
+        Self::with(TestIssuer::start().await, number, "idporten:dcr.write idporten:scopes.write").await
+    }
+
+    /// A caller of this organisation with these scopes.
+    pub(crate) async fn with(t: TestIssuer, number: &str, scopes: &str) -> Self {
+        let token = Self::token(&t, number, scopes).await;
         Self { t, token }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
-        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", self.token));
+    async fn token(t: &TestIssuer, number: &str, scopes: &str) -> String {
+        let client = t.register(number, &scopes.split(' ').collect::<Vec<_>>()).await;
+        let claims = json!({"iss": client, "aud": MASKINPORTEN, "scope": scopes, "iat": NOW, "exp": NOW + 60});
+        let answer = t.ask(&claims).await;
+        answer.1["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+    }
+
+    /// The same house, another caller.
+    pub(crate) async fn become_caller(&mut self, number: &str, scopes: &str) {
+        self.token = Self::token(&self.t, number, scopes).await;
+    }
+
+    /// Calls the API, and holds the answer against its description.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
+        let request = Request::builder().method(&method).uri(path).header("authorization", format!("Bearer {}", self.token));
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        send(&self.t.api, request.header("content-type", "application/json").body(body).unwrap()).await
+        let answer = send(&self.t.api, request.header("content-type", "application/json").body(body).unwrap()).await;
+        contract::check(&method, path, &answer);
+        answer
     }
 }
 
@@ -152,5 +168,5 @@ async fn listings_that_need_no_token_need_none() {
     let admin = Admin::of(PROVIDER).await;
     assert_eq!(get(&admin.t.api, "/api/v1/delegationsources").await, Answer(200, json!([])));
     let all = get(&admin.t.api, "/api/v1/scopes/all?accessible_for_all=true").await;
-    assert_eq!(all.1.as_array().map(Vec::len), Some(2));
+    assert_eq!(all.1.as_array().map(Vec::len), Some(API_SCOPES.len()));
 }

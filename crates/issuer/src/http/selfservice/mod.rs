@@ -7,11 +7,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router, body::Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use skybru_store::registry::AccessState;
+
+mod acting;
+mod altinn;
 
 use super::report::{Failure, TraceId};
 use crate::selfservice::{ApiError, Caller, ClientFilter, SelfService};
@@ -26,7 +29,8 @@ pub(super) fn routes() -> Router<Arc<SelfService>> {
         .route("/scopes/all", get(public_scopes))
         .route("/scopes/access/all", get(granted))
         .route("/scopes/access/{orgno}", put(grant).delete(withdraw))
-        .route("/delegationsources", get(delegation_sources))
+        .route("/clients/{id}/secret", post(rotate_secret))
+        .route("/openapi.json", get(description))
         .route("/organisations", get(organisations))
         .route("/organisations/{orgno}", put(put_organisation));
     for path in ["/clients", "/clients/"] {
@@ -38,7 +42,7 @@ pub(super) fn routes() -> Router<Arc<SelfService>> {
     for path in ["/scopes/access", "/scopes/access/"] {
         router = router.route(path, get(accesses));
     }
-    router
+    router.merge(acting::routes()).merge(altinn::routes()).method_not_allowed_fallback(method_not_allowed)
 }
 
 /// The query parameters that any of the paths knows.
@@ -48,7 +52,10 @@ struct Filter {
     inactive: bool,
     accessible_for_all: bool,
     scope: Option<String>,
+    #[serde(alias = "consumerOrg")]
     consumer_orgno: Option<String>,
+    #[serde(alias = "supplierOrg")]
+    supplier_orgno: Option<String>,
 }
 
 /// A call: who, with which parameters, under which id. Every handler takes one.
@@ -116,7 +123,7 @@ fn body<T: DeserializeOwned>(bytes: Result<Bytes, BytesRejection>) -> Result<T, 
 }
 
 async fn clients(call: Call) -> Response {
-    let result = call.caller().and_then(|caller| call.service.clients(&caller, call.client_filter()?));
+    let result = call.caller().and_then(|caller| call.service.client_views(&caller, call.client_filter()?));
     call.answer(StatusCode::OK, result)
 }
 
@@ -219,9 +226,20 @@ async fn withdraw(call: Call, Path(org): Path<String>) -> Response {
     call.answer(StatusCode::OK, result)
 }
 
-/// No registry of delegations is connected.
-async fn delegation_sources(State(_): Service) -> Json<[(); 0]> {
-    Json([])
+async fn rotate_secret(call: Call, Path(id): Path<String>) -> Response {
+    let result = async { call.service.rotate_secret(&call.caller()?, &id).await }.await;
+    call.answer(StatusCode::OK, result)
+}
+
+async fn description(State(_): Service) -> Response {
+    Json(crate::selfservice::openapi::document()).into_response()
+}
+
+/// A known path, called in a way that nobody knows: refused in the API's own shape.
+async fn method_not_allowed(State(service): Service, Extension(trace_id): Extension<TraceId>) -> Response {
+    let error = ApiError::Method;
+    let body = error.body(service.ctx.clock.now(), &trace_id.0);
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
 async fn organisations(call: Call) -> Response {
