@@ -11,8 +11,18 @@ use skybru_issuer::selfservice::{
 use skybru_protocol::jose::SigningKey;
 use skybru_store::LiveRegistry;
 
-/// Scopes of the self-service API itself. The last is the operator's alone.
-pub(crate) const SCOPES: [&str; 3] = ["idporten:dcr.write", "idporten:scopes.write", "skybru:operator"];
+/// Scopes of the self-service API itself that the operator's client has. The last is the operator's alone.
+pub(crate) const SCOPES: [&str; 4] =
+    ["idporten:dcr.write", "idporten:dcr/onbehalfof:write", "idporten:scopes.write", "skybru:operator"];
+
+/// Further scopes of the API. Whoever registers clients for others needs the operator's consent.
+const OTHERS: [(&str, bool); 5] = [
+    ("idporten:dcr.read", true),
+    ("idporten:dcr.modify", true),
+    ("idporten:scopes.read", true),
+    ("idporten:dcr.supplier", false),
+    ("idporten:dcr.altinn", false),
+];
 
 /// Prefixes of those scopes; they belong to the operator.
 pub(crate) const PREFIXES: [&str; 2] = ["idporten", "skybru"];
@@ -55,6 +65,9 @@ pub(crate) async fn scope(service: &SelfService, owner: &Caller, name: &str, des
 pub(crate) async fn scopes(service: &SelfService, operator: &Caller) -> Result<()> {
     for name in SCOPES {
         scope(service, operator, name, "Self-service", name != "skybru:operator").await?;
+    }
+    for (name, open) in OTHERS {
+        scope(service, operator, name, "Self-service", open).await?;
     }
     Ok(())
 }

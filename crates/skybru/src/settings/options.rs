@@ -7,6 +7,8 @@ use skybru_issuer::keys::KeySetProfile;
 
 use crate::cmd::issuer::holding::SealOptions;
 
+use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
+
 /// `skybru.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -60,6 +62,9 @@ pub(crate) struct ServerOptions {
     /// What private keys are sealed with: `{ passphrase-file = "…" }`, `{ passphrase-env = "NAME" }` or `{ key-file = "…" }`. When
     /// absent, a key file beside the database.
     pub(crate) seal: Option<SealOptions>,
+    /// Switches of the self-service API.
+    #[serde(default)]
+    pub(crate) api_compat: ApiCompatOptions,
 }
 
 /// An issuer of `skybru issuer serve`.
@@ -77,6 +82,15 @@ pub(crate) struct IssuerOptions {
     /// Life of a token when neither client nor scope says otherwise.
     #[serde(default = "token_lifetime")]
     pub(crate) token_lifetime_seconds: u32,
+    /// Switches where the contract is silent.
+    #[serde(default)]
+    pub(crate) compat: CompatOptions,
+    /// Business certificates that clients may prove themselves with.
+    pub(crate) certificates: Option<CertificatesOptions>,
+    /// Who is asked about delegations of scopes that name this source: an issuer such as `https://www.altinn.no/`, and the address of its
+    /// API. Other sources are kept in the registry.
+    #[serde(default)]
+    pub(crate) delegation_sources: BTreeMap<String, String>,
 }
 
 fn operator_name() -> String {

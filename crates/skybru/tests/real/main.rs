@@ -1,4 +1,4 @@
-//! Unmodified clients of AWS against the lab: the `aws` CLI and boto3, as PyPI has them.
+//! Unmodified clients against the lab, as PyPI has them: the `aws` CLI, boto3, and schemathesis for the self-service API.
 //!
 //! A test whose client is absent says so loudly and passes, unless `SKYBRU_REAL_REQUIRED` is set, as it is in continuous integration.
 
@@ -8,6 +8,7 @@ mod aws;
 mod aws_cli;
 mod boto3;
 mod judges;
+mod schemathesis;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod configured;
 mod signing;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -61,18 +62,19 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let ring = server.signing.advance(&[], call.system.ctx.clock.now()).await.context("there is no key to sign with")?;
     let mut listeners = Vec::new();
     for (name, issuer) in &settings.options.issuers {
-        let issuer_settings = issuer_settings(name, issuer)?;
+        let issuer_settings = trust::adapt_settings(&issuer.compat, issuer_settings(name, issuer)?);
         let key = format!("issuers.{name}.listen");
         listeners.push((server.listen(&key, &issuer.listen).await?, issuer_settings.url.to_string()));
         let key_set = issuer.key_set.unwrap_or_else(|| issuer_settings.profile.key_set());
-        let issuer = Issuer::new(issuer_settings, ring.clone(), registry.clone(), store.clone(), call.system.ctx.clone());
-        let issuer = issuer.with_key_set(key_set);
-        server.issuers.push(Arc::new(issuer));
+        let built = Issuer::new(issuer_settings, ring.clone(), registry.clone(), store.clone(), call.system.ctx.clone());
+        let built = built.with_key_set(key_set);
+        server.issuers.push(Arc::new(trust::adapt(&settings, name, issuer, &registry, built)?));
     }
     // Tokens for the API come from the issuer that is meant for APIs.
     let of_apis = server.issuers.iter().find(|issuer| issuer.profile() == Profile::Maskinporten).or(server.issuers.first());
     let of_apis = of_apis.context("setting issuers: none is there; add [issuers.NAME] with url, profile and listen")?.clone();
-    let service = Arc::new(SelfService::new(of_apis.clone()));
+    let api_compat = trust::api_compat(server.options.api_compat);
+    let service = Arc::new(SelfService::new(of_apis.clone()).with_compat(api_compat));
     let api = server.listen("server.api-listen", &server.options.api_listen.clone()).await?;
     let api_url = server.options.api_url.clone().unwrap_or_else(|| {
         let scheme = if server.certificate.is_some() { "https" } else { "http" };
