@@ -17,6 +17,8 @@ pub mod base64url;
 pub mod certificate;
 pub mod claims;
 pub mod details;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod jose;
 pub mod json;
 pub mod metadata;
