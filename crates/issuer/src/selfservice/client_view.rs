@@ -11,7 +11,7 @@ use super::client_input::kind_name;
 use super::onbehalfof::OnBehalfOfView;
 
 /// A client as it goes out. Its secret is here once only: when it has just been made.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[schema(as = ClientResponse)]
 pub struct ClientView {
     /// Assigned by the server.
@@ -47,6 +47,13 @@ pub struct ClientView {
     /// RFC 3339.
     #[schema(format = DateTime)]
     last_updated: String,
+}
+
+impl std::fmt::Debug for ClientView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may hold a secret.
+        f.debug_struct("ClientView").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
 }
 
 /// Marks of our own among the login members; nobody sees them.

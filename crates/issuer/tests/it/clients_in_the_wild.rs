@@ -173,6 +173,7 @@ async fn delta_sharing_needs_an_integer_lifetime_and_a_scope() {
     let answer = send(&t.maskinporten, request).await;
     assert!(answer.1["expires_in"].is_u64(), "{}", answer.1);
     let mut without = claims("");
+    without["jti"] = json!("another");
     without.as_object_mut().unwrap().remove("scope");
     assert_eq!(t.ask(&without).await.refusal().1, "MP-011");
 }
