@@ -60,9 +60,7 @@ impl SelfService {
         self.registry.read(|registry| {
             let scopes = match scope {
                 Some(scope) => vec![&own_scope(registry, caller, scope)?.name],
-                None => {
-                    registry.scopes().filter(|scope| scope.owner_orgno == caller.org()).map(|scope| &scope.name).collect()
-                }
+                None => registry.scopes().filter(|scope| scope.owner_orgno == caller.org()).map(|scope| &scope.name).collect(),
             };
             let shown = |access: &&ScopeAccess| inactive_too || access.state != AccessState::Denied;
             // Of one organisation, each scope has one access at most; of all, they are looked up scope by scope.

@@ -89,7 +89,8 @@ impl SelfService {
     pub fn altinn_clients(&self, caller: &Caller, filter: ClientFilter) -> Result<Vec<ClientView>, ApiError> {
         caller.must(Right::Altinn)?;
         let mut clients = self.registry.read(|registry| {
-            let own = registry.clients().map(|known| known.client.as_ref()).filter(|client| registered_by(client) == Some(ALTINN));
+            let own =
+                registry.clients().map(|known| known.client.as_ref()).filter(|client| registered_by(client) == Some(ALTINN));
             let shown = own.filter(|client| client.active || filter.inactive);
             shown.map(|client| ClientView::new(registry, client, None)).collect::<Vec<_>>()
         });
@@ -122,14 +123,18 @@ impl SelfService {
         caller.must(Right::Operate)?;
         let wrong = |field, message: String| ApiError::field("SystemUser", field, message);
         let id = uuid(id).ok_or_else(|| wrong("id", "id must be a UUID".to_owned()))?;
-        let orgno: OrgNumber = input.orgno.parse().map_err(|e: skybru_core::org::OrgNumberError| wrong("orgno", e.to_string()))?;
-        let client: ClientId = input.client_id.parse().map_err(|e: skybru_core::id::IdError| wrong("client_id", e.to_string()))?;
+        let orgno: OrgNumber =
+            input.orgno.parse().map_err(|e: skybru_core::org::OrgNumberError| wrong("orgno", e.to_string()))?;
+        let client: ClientId =
+            input.client_id.parse().map_err(|e: skybru_core::id::IdError| wrong("client_id", e.to_string()))?;
         let now = self.ctx.clock.now();
         self.change(|registry| {
-            let known = registry.client(&client).ok_or_else(|| wrong("client_id", format!("client {client} is not registered")))?;
+            let known =
+                registry.client(&client).ok_or_else(|| wrong("client_id", format!("client {client} is not registered")))?;
             let system_id = format!("{}_{}", known.client.client_orgno, input.system);
             let external_ref = input.external_ref.filter(|text| !text.is_empty());
-            let user = SystemUser { id, system_id, client, orgno, external_ref, active: input.active, created: now, last_updated: now };
+            let user =
+                SystemUser { id, system_id, client, orgno, external_ref, active: input.active, created: now, last_updated: now };
             let view = SystemUserView {
                 systemuser_id: user.id.clone(),
                 system_id: user.system_id.clone(),

@@ -206,10 +206,9 @@ impl ClientInput {
                 format!("access_token_lifetime must be 1 to {MAX_TOKEN_LIFETIME} seconds, or absent"),
             );
         }
-        for (name, value) in [
-            ("refresh_token_lifetime", self.refresh_token_lifetime),
-            ("authorization_lifetime", self.authorization_lifetime),
-        ] {
+        for (name, value) in
+            [("refresh_token_lifetime", self.refresh_token_lifetime), ("authorization_lifetime", self.authorization_lifetime)]
+        {
             if value == Some(0) {
                 problems.add(name, format!("{name} must be at least one second, or absent"));
             }
@@ -230,9 +229,10 @@ impl ClientInput {
             problems.add("redirect_uris", "redirect_uris is missing: a login must know where to return to");
         }
         let native = self.application_type.as_deref() == Some("native");
-        for (name, addresses) in
-            [("redirect_uris", redirects), ("post_logout_redirect_uris", self.post_logout_redirect_uris.as_deref().unwrap_or_default())]
-        {
+        for (name, addresses) in [
+            ("redirect_uris", redirects),
+            ("post_logout_redirect_uris", self.post_logout_redirect_uris.as_deref().unwrap_or_default()),
+        ] {
             if let Some(wrong) = addresses.iter().find(|address| !is_redirect(address, native)) {
                 let shown: String = wrong.chars().take(200).collect();
                 problems.add(name, format!("{shown:?} must be an https address without fragment, or http://localhost"));

@@ -77,12 +77,8 @@ impl SelfService {
                 _ => Ok(known.client_orgno),
             };
             let input = ClientInput { integration_type: Some(known.integration_type), ..input };
-            let kept = Kept {
-                client_id: known.client_id.clone(),
-                supplier_orgno: known.supplier_orgno,
-                created: known.created,
-                now,
-            };
+            let kept =
+                Kept { client_id: known.client_id.clone(), supplier_orgno: known.supplier_orgno, created: known.created, now };
             let access = known.supplier_orgno.unwrap_or(known.client_orgno);
             let client = input.to_client(registry, owner, access, kept, self.compat).map_err(ApiError::Invalid)?;
             Ok(stored(registry, client, secret, kept_secret, Some(known)))

@@ -94,12 +94,16 @@ impl SelfService {
         if name.is_empty() || name.len() > 40 || !name.chars().all(plain) {
             return Err(wrong("name", "name must be 1 to 40 characters out of a-z 0-9 -"));
         }
-        if !input.issuer.starts_with("https://") || input.issuer.len() > 255 || input.issuer.chars().any(|c| !c.is_ascii_graphic()) {
+        if !input.issuer.starts_with("https://")
+            || input.issuer.len() > 255
+            || input.issuer.chars().any(|c| !c.is_ascii_graphic())
+        {
             return Err(wrong("issuer", "issuer must be an https address"));
         }
         let now = self.ctx.clock.now();
         self.change(|registry| {
-            let created = registry.records().delegation_sources().find(|known| known.name == name).map_or(now, |known| known.created);
+            let created =
+                registry.records().delegation_sources().find(|known| known.name == name).map_or(now, |known| known.created);
             let source = DelegationSourceRecord { name: name.to_owned(), issuer: input.issuer, created, last_updated: now };
             let view = DelegationSourceView::from(&source);
             Ok((vec![Change::PutRecord(Record::DelegationSource(source))], view))

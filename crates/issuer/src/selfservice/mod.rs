@@ -26,8 +26,8 @@ use skybru_core::Ctx;
 use skybru_store::{Change, LiveRegistry, Registry};
 
 pub use access::AccessView;
-pub use caller::{Caller, Right};
 pub use altinn::{ConsentInput, ConsentView, SystemUserInput, SystemUserView};
+pub use caller::{Caller, Right};
 pub use client_input::ClientInput;
 pub use client_view::ClientView;
 pub use clients::ClientFilter;

@@ -91,7 +91,12 @@ impl SelfService {
     }
 
     /// Makes an entry.
-    pub async fn create_on_behalf_of(&self, caller: &Caller, client: &str, input: OnBehalfOfInput) -> Result<OnBehalfOfView, ApiError> {
+    pub async fn create_on_behalf_of(
+        &self,
+        caller: &Caller,
+        client: &str,
+        input: OnBehalfOfInput,
+    ) -> Result<OnBehalfOfView, ApiError> {
         caller.must(Right::WriteOnBehalfOf)?;
         let made = skybru_core::id::uuid(&*self.ctx.randomness).to_string();
         let now = self.ctx.clock.now();
@@ -102,9 +107,11 @@ impl SelfService {
                 let state = if known.active { "exists" } else { "exists and is deactivated" };
                 return Err(ApiError::Conflict(format!("entry {id} {state}")));
             }
-            let delegable = client.scopes.iter().filter_map(|name| registry.scope(name)).find(|scope| scope.delegation_source.is_some());
+            let delegable =
+                client.scopes.iter().filter_map(|name| registry.scope(name)).find(|scope| scope.delegation_source.is_some());
             if let Some(scope) = delegable {
-                let message = format!("scope {} of the client is delegated by its consumers; such a client has no entries", scope.name);
+                let message =
+                    format!("scope {} of the client is delegated by its consumers; such a client has no entries", scope.name);
                 return Err(ApiError::field("OnBehalfOf", "onbehalfof", message));
             }
             let (name, orgno) = required(&input, &id)?;
@@ -175,7 +182,11 @@ fn entry<'a>(registry: &'a Registry, caller: &Caller, client: &str, id: &str) ->
 fn required(input: &OnBehalfOfInput, id: &str) -> Result<(String, OrgNumber), ApiError> {
     let mut problems = Vec::new();
     if id.len() > 128 || !id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
-        problems.push(Problem::field("OnBehalfOf", "onbehalfof", "onbehalfof must be 1 to 128 characters out of A-Z a-z 0-9 . _ -"));
+        problems.push(Problem::field(
+            "OnBehalfOf",
+            "onbehalfof",
+            "onbehalfof must be 1 to 128 characters out of A-Z a-z 0-9 . _ -",
+        ));
     }
     let name = input.name.clone().filter(|name| !name.trim().is_empty());
     if name.is_none() {

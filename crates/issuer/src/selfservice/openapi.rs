@@ -14,7 +14,8 @@ use utoipa::{PartialSchema, ToSchema};
 use super::error::Body as ErrorBody;
 use super::{
     AccessView, ClientInput, ClientView, ConsentInput, ConsentView, DelegationSourceInput, DelegationSourceView, DelegationView,
-    KeySetInput, KeySetView, OnBehalfOfInput, OnBehalfOfView, OrganisationInput, ScopeInput, ScopeView, SystemUserInput, SystemUserView,
+    KeySetInput, KeySetView, OnBehalfOfInput, OnBehalfOfView, OrganisationInput, ScopeInput, ScopeView, SystemUserInput,
+    SystemUserView,
 };
 
 /// What a call takes, or answers.
@@ -43,16 +44,70 @@ const CALLS: &[Call] = {
         (Get, "/clients", "List the own clients", true, &["inactive"], Nothing, "200", Many("ClientResponse")),
         (Post, "/clients", "Register a client", true, &[], One("ClientRequest"), "201", One("ClientResponse")),
         (Get, "/clients/{client_id}", "Show a client", true, &["inactive"], Nothing, "200", One("ClientResponse")),
-        (Put, "/clients/{client_id}", "Replace a client's settings", true, &[], One("ClientRequest"), "200", One("ClientResponse")),
+        (
+            Put,
+            "/clients/{client_id}",
+            "Replace a client's settings",
+            true,
+            &[],
+            One("ClientRequest"),
+            "200",
+            One("ClientResponse"),
+        ),
         (Delete, "/clients/{client_id}", "Deactivate a client", true, &[], Nothing, "200", One("ClientResponse")),
         (Post, "/clients/{client_id}/secret", "Replace a client's secret", true, &[], Nothing, "200", One("ClientResponse")),
         (Get, "/clients/{client_id}/jwks", "Show a client's keys", true, &[], Nothing, "200", One("KeySetResponse")),
-        (Post, "/clients/{client_id}/jwks", "Replace a client's keys", true, &[], One("KeySetRequest"), "201", One("KeySetResponse")),
-        (Put, "/clients/{client_id}/jwks", "Replace a client's keys", true, &[], One("KeySetRequest"), "200", One("KeySetResponse")),
+        (
+            Post,
+            "/clients/{client_id}/jwks",
+            "Replace a client's keys",
+            true,
+            &[],
+            One("KeySetRequest"),
+            "201",
+            One("KeySetResponse"),
+        ),
+        (
+            Put,
+            "/clients/{client_id}/jwks",
+            "Replace a client's keys",
+            true,
+            &[],
+            One("KeySetRequest"),
+            "200",
+            One("KeySetResponse"),
+        ),
         (Delete, "/clients/{client_id}/jwks", "Take all keys away", true, &[], Nothing, "200", Object),
-        (Get, "/clients/{client_id}/onbehalfof", "List a client's entries", true, &["inactive"], Nothing, "200", Many("OnBehalfOfResponse")),
-        (Post, "/clients/{client_id}/onbehalfof", "Make an entry", true, &[], One("OnBehalfOfRequest"), "201", One("OnBehalfOfResponse")),
-        (Get, "/clients/{client_id}/onbehalfof/{onbehalfof}", "Show an entry", true, &[], Nothing, "200", One("OnBehalfOfResponse")),
+        (
+            Get,
+            "/clients/{client_id}/onbehalfof",
+            "List a client's entries",
+            true,
+            &["inactive"],
+            Nothing,
+            "200",
+            Many("OnBehalfOfResponse"),
+        ),
+        (
+            Post,
+            "/clients/{client_id}/onbehalfof",
+            "Make an entry",
+            true,
+            &[],
+            One("OnBehalfOfRequest"),
+            "201",
+            One("OnBehalfOfResponse"),
+        ),
+        (
+            Get,
+            "/clients/{client_id}/onbehalfof/{onbehalfof}",
+            "Show an entry",
+            true,
+            &[],
+            Nothing,
+            "200",
+            One("OnBehalfOfResponse"),
+        ),
         (
             Put,
             "/clients/{client_id}/onbehalfof/{onbehalfof}",
@@ -64,7 +119,16 @@ const CALLS: &[Call] = {
             One("OnBehalfOfResponse"),
         ),
         (Delete, "/clients/{client_id}/onbehalfof/{onbehalfof}", "Deactivate an entry", true, &[], Nothing, "200", Nothing),
-        (Get, "/scopes", "List the own scopes, or show one", true, &["inactive", "scope"], Nothing, "200", OneOrMany("ScopeResponse")),
+        (
+            Get,
+            "/scopes",
+            "List the own scopes, or show one",
+            true,
+            &["inactive", "scope"],
+            Nothing,
+            "200",
+            OneOrMany("ScopeResponse"),
+        ),
         (Post, "/scopes", "Create a scope", true, &[], One("ScopeRequest"), "201", One("ScopeResponse")),
         (Put, "/scopes", "Change a scope", true, &["scope"], One("ScopeRequest"), "200", One("ScopeResponse")),
         (Delete, "/scopes", "Deactivate a scope", true, &["scope"], Nothing, "200", One("ScopeResponse")),
@@ -79,7 +143,16 @@ const CALLS: &[Call] = {
             "200",
             Many("AccessResponse"),
         ),
-        (Get, "/scopes/access/all", "List what was granted to the own organisation", true, &[], Nothing, "200", Many("AccessResponse")),
+        (
+            Get,
+            "/scopes/access/all",
+            "List what was granted to the own organisation",
+            true,
+            &[],
+            Nothing,
+            "200",
+            Many("AccessResponse"),
+        ),
         (Put, "/scopes/access/{orgno}", "Grant a scope", true, &["scope"], Nothing, "200", One("AccessResponse")),
         (Delete, "/scopes/access/{orgno}", "Withdraw a scope", true, &["scope"], Nothing, "200", One("AccessResponse")),
         (Get, "/delegationsources", "List who keeps delegations", false, &[], Nothing, "200", Many("DelegationSourceResponse")),
@@ -113,7 +186,16 @@ const CALLS: &[Call] = {
             "200",
             Many("DelegationResponse"),
         ),
-        (Put, "/delegations/{orgno}", "Delegate a scope to a supplier", true, &["scope", "consumer_orgno"], Nothing, "200", One("DelegationResponse")),
+        (
+            Put,
+            "/delegations/{orgno}",
+            "Delegate a scope to a supplier",
+            true,
+            &["scope", "consumer_orgno"],
+            Nothing,
+            "200",
+            One("DelegationResponse"),
+        ),
         (
             Delete,
             "/delegations/{orgno}",
@@ -124,7 +206,16 @@ const CALLS: &[Call] = {
             "200",
             One("DelegationResponse"),
         ),
-        (Put, "/systemusers/{id}", "Register a system user (operator)", true, &[], One("SystemUserRequest"), "200", One("SystemUserResponse")),
+        (
+            Put,
+            "/systemusers/{id}",
+            "Register a system user (operator)",
+            true,
+            &[],
+            One("SystemUserRequest"),
+            "200",
+            One("SystemUserResponse"),
+        ),
         (Put, "/consents/{id}", "Register a consent (operator)", true, &[], One("ConsentRequest"), "200", One("ConsentResponse")),
         (Get, "/organisations", "List organisations (operator)", true, &[], Nothing, "200", Many("OrganisationResponse")),
         (
@@ -137,9 +228,36 @@ const CALLS: &[Call] = {
             "200",
             One("OrganisationResponse"),
         ),
-        (Get, "/altinn/admin/clients", "List clients (Altinn's platform)", true, &["inactive"], Nothing, "200", Many("ClientResponse")),
-        (Post, "/altinn/admin/clients", "Register a client (Altinn's platform)", true, &[], One("ClientRequest"), "201", One("ClientResponse")),
-        (Get, "/altinn/admin/clients/{client_id}", "Show a client (Altinn's platform)", true, &["inactive"], Nothing, "200", One("ClientResponse")),
+        (
+            Get,
+            "/altinn/admin/clients",
+            "List clients (Altinn's platform)",
+            true,
+            &["inactive"],
+            Nothing,
+            "200",
+            Many("ClientResponse"),
+        ),
+        (
+            Post,
+            "/altinn/admin/clients",
+            "Register a client (Altinn's platform)",
+            true,
+            &[],
+            One("ClientRequest"),
+            "201",
+            One("ClientResponse"),
+        ),
+        (
+            Get,
+            "/altinn/admin/clients/{client_id}",
+            "Show a client (Altinn's platform)",
+            true,
+            &["inactive"],
+            Nothing,
+            "200",
+            One("ClientResponse"),
+        ),
         (
             Put,
             "/altinn/admin/clients/{client_id}",
@@ -150,7 +268,16 @@ const CALLS: &[Call] = {
             "200",
             One("ClientResponse"),
         ),
-        (Delete, "/altinn/admin/clients/{client_id}", "Deactivate a client (Altinn's platform)", true, &[], Nothing, "204", Nothing),
+        (
+            Delete,
+            "/altinn/admin/clients/{client_id}",
+            "Deactivate a client (Altinn's platform)",
+            true,
+            &[],
+            Nothing,
+            "204",
+            Nothing,
+        ),
         (
             Post,
             "/altinn/admin/clients/{client_id}/jwks",
@@ -161,7 +288,16 @@ const CALLS: &[Call] = {
             "201",
             One("KeySetResponse"),
         ),
-        (Get, "/altinn/admin/clients/{client_id}/jwks", "Show a client's keys (Altinn's platform)", true, &[], Nothing, "200", One("KeySetResponse")),
+        (
+            Get,
+            "/altinn/admin/clients/{client_id}/jwks",
+            "Show a client's keys (Altinn's platform)",
+            true,
+            &[],
+            Nothing,
+            "200",
+            One("KeySetResponse"),
+        ),
     ]
 };
 
@@ -235,7 +371,9 @@ struct OrganisationResponse {
 
 fn path_item((method, path, summary, protected, query, takes, status, answers): &Call) -> PathItem {
     let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parameters = in_path.map(|name| parameter(name, ParameterIn::Path)).chain(query.iter().map(|name| parameter(name, ParameterIn::Query)));
+    let parameters = in_path
+        .map(|name| parameter(name, ParameterIn::Path))
+        .chain(query.iter().map(|name| parameter(name, ParameterIn::Query)));
     let mut answer = ResponseBuilder::new().description("Done");
     if let Some(schema) = schema(*answers) {
         answer = answer.content("application/json", ContentBuilder::new().schema(Some(schema)).build());
@@ -250,11 +388,14 @@ fn path_item((method, path, summary, protected, query, takes, status, answers): 
     ];
     for (status, description) in refusals.iter().filter(|(status, _)| *protected || *status == "400") {
         let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorResponse"))).build();
-        operation = operation.response(*status, ResponseBuilder::new().description(*description).content("application/json", body));
+        operation =
+            operation.response(*status, ResponseBuilder::new().description(*description).content("application/json", body));
     }
     if let Some(schema) = schema(*takes) {
         let content = ContentBuilder::new().schema(Some(schema)).build();
-        operation = operation.request_body(Some(RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build()));
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build(),
+        ));
     }
     if *protected {
         operation = operation.security(SecurityRequirement::new("token", [""; 0]));
@@ -266,7 +407,12 @@ fn parameter(name: &str, place: ParameterIn) -> Parameter {
     let is_path = matches!(place, ParameterIn::Path);
     let kind = if matches!(name, "inactive" | "accessible_for_all") { Type::Boolean } else { Type::String };
     let required = if is_path { Required::True } else { Required::False };
-    ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(ObjectBuilder::new().schema_type(kind))).build()
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .schema(Some(ObjectBuilder::new().schema_type(kind)))
+        .build()
 }
 
 fn schema(shape: Shape) -> Option<RefOr<Schema>> {

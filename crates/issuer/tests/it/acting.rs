@@ -67,7 +67,10 @@ async fn combinations_that_would_be_unusable_are_refused() {
     let (login, machine) = (login_client(), machine_client(&[]));
     for (client, reason) in [
         (change(&machine, "application_type", json!("native")), "application_type must be web for maskinporten"),
-        (change(&machine, "token_endpoint_auth_method", json!("client_secret_basic")), "must be private_key_jwt for maskinporten"),
+        (
+            change(&machine, "token_endpoint_auth_method", json!("client_secret_basic")),
+            "must be private_key_jwt for maskinporten",
+        ),
         (change(&machine, "grant_types", json!(["authorization_code"])), "grant_types must be"),
         (change(&machine, "access_token_lifetime", json!(7201)), "1 to 7200 seconds"),
         (change(&machine, "refresh_token_lifetime", json!(0)), "refresh_token_lifetime must be at least one second"),
@@ -81,13 +84,20 @@ async fn combinations_that_would_be_unusable_are_refused() {
         (change(&login, "frontchannel_logout_uri", json!("https://other.example.no/")), "the host of one of redirect_uris"),
         (change(&login, "integration_type", json!("idporten")), "none"),
         (change(&login, "code_challenge_method", json!("plain")), "S256 or none"),
-        (json!({"integration_type": "idporten", "client_name": "n", "redirect_uris": ["https://a.no/"], "scopes": [SCOPE]}), "cannot stand on"),
+        (
+            json!({"integration_type": "idporten", "client_name": "n", "redirect_uris": ["https://a.no/"], "scopes": [SCOPE]}),
+            "cannot stand on",
+        ),
     ] {
         let answer = admin.call(Method::POST, "/api/v1/clients", client.clone()).await;
         if reason == "none" {
             assert_eq!(answer.0, 201, "{}", answer.1);
         } else {
-            assert!(answer.0 == 400 && answer.1["error"].as_str().unwrap().contains(reason), "{reason}: {} for {client}", answer.1);
+            assert!(
+                answer.0 == 400 && answer.1["error"].as_str().unwrap().contains(reason),
+                "{reason}: {} for {client}",
+                answer.1
+            );
         }
     }
     let native = json!({
@@ -196,9 +206,13 @@ async fn what_each_scope_of_the_api_allows() {
 #[tokio::test]
 async fn a_consumer_delegates_and_the_supplier_gets_its_token() {
     let mut admin = Admin::with(TestIssuer::start().await, PROVIDER, "idporten:scopes.write").await;
-    let scope = json!({"prefix": "entur", "subscope": "shared", "description": "d", "delegation_source": "https://tt02.altinn.no/"});
+    let scope =
+        json!({"prefix": "entur", "subscope": "shared", "description": "d", "delegation_source": "https://tt02.altinn.no/"});
     assert_eq!(admin.call(Method::POST, "/api/v1/scopes", scope).await.0, 201);
-    assert_eq!(admin.call(Method::PUT, &format!("/api/v1/scopes/access/{CONSUMER}?scope=entur:shared"), Value::Null).await.0, 200);
+    assert_eq!(
+        admin.call(Method::PUT, &format!("/api/v1/scopes/access/{CONSUMER}?scope=entur:shared"), Value::Null).await.0,
+        200
+    );
     let supplier = admin.t.register(SUPPLIER, &["entur:shared"]).await;
     let ask = |exp: i64| json!({"iss": supplier, "aud": MASKINPORTEN, "scope": "entur:shared", "iat": NOW, "exp": NOW + exp, "consumer_org": CONSUMER});
     assert_eq!(admin.t.ask(&ask(60)).await.refusal().1, "MP-251");
@@ -224,7 +238,8 @@ async fn a_consumer_delegates_and_the_supplier_gets_its_token() {
 #[tokio::test]
 async fn strangers_see_no_delegations_of_others() {
     let mut admin = Admin::with(TestIssuer::start().await, PROVIDER, "idporten:scopes.write").await;
-    let scope = json!({"prefix": "entur", "subscope": "shared", "description": "d", "delegation_source": "https://tt02.altinn.no/"});
+    let scope =
+        json!({"prefix": "entur", "subscope": "shared", "description": "d", "delegation_source": "https://tt02.altinn.no/"});
     admin.call(Method::POST, "/api/v1/scopes", scope).await;
     admin.become_caller(CONSUMER, "idporten:dcr.write").await;
     admin.call(Method::PUT, &format!("/api/v1/delegations/{SUPPLIER}?scope=entur:shared"), Value::Null).await;
@@ -314,7 +329,8 @@ async fn the_apis_switches_refuse_what_they_name() {
 #[tokio::test]
 async fn a_path_that_is_called_wrongly_is_refused_in_the_apis_shape() {
     let admin = Admin::with(TestIssuer::start().await, CONSUMER, ALL).await;
-    let request = axum::http::Request::builder().method(Method::PATCH).uri("/api/v1/clients").body(axum::body::Body::empty()).unwrap();
+    let request =
+        axum::http::Request::builder().method(Method::PATCH).uri("/api/v1/clients").body(axum::body::Body::empty()).unwrap();
     let answer = crate::harness::send(&admin.t.api, request).await;
     assert_eq!((answer.0, message(&answer)), (405, "this path cannot be called with this method"));
 }

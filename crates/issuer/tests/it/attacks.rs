@@ -93,7 +93,8 @@ async fn algorithms_cannot_be_chosen_by_the_attacker() {
 #[tokio::test]
 async fn keys_in_the_token_are_not_used() {
     let target = Target::start().await;
-    let attacker = skybru_protocol::jose::SigningKey::generate(skybru_protocol::jose::RsaSize::Bits2048, "RS256".parse().unwrap()).unwrap();
+    let attacker =
+        skybru_protocol::jose::SigningKey::generate(skybru_protocol::jose::RsaSize::Bits2048, "RS256".parse().unwrap()).unwrap();
     for header in [
         json!({"alg": "RS256", "kid": target.t.key.kid(), "jwk": attacker.public_jwk()}),
         json!({"alg": "RS256", "kid": target.t.key.kid(), "jku": "https://attacker.example/jwks"}),
@@ -184,12 +185,17 @@ async fn numbers_depth_and_types_that_break_parsers_are_refused() {
         "\u{feff}{}".to_owned(),
     ] {
         let shown: String = claims.chars().take(80).collect();
-        assert_eq!(target.present(&format!("{header}.{}.AAAA", part(claims.as_bytes()))).await, (400, "MP-011".into()), "{shown}");
+        assert_eq!(
+            target.present(&format!("{header}.{}.AAAA", part(claims.as_bytes()))).await,
+            (400, "MP-011".into()),
+            "{shown}"
+        );
     }
     for raw in [b"{\"iss\":\"\xff\xfe\"}".as_slice(), b"\x00\x01", b"{\"a\":\"\xed\xa0\x80\"}"] {
         assert_eq!(target.present(&format!("{header}.{}.AAAA", part(raw))).await, (400, "MP-011".into()));
     }
-    for wrong in ["", ".", "..", "...", "a.b.c", "a.b.c.d.e", "%00.%00.%00", "e30.e30.", "=.=.=", "eyJhbGciOiJSUzI1NiJ9.e30+.AA"] {
+    for wrong in ["", ".", "..", "...", "a.b.c", "a.b.c.d.e", "%00.%00.%00", "e30.e30.", "=.=.=", "eyJhbGciOiJSUzI1NiJ9.e30+.AA"]
+    {
         let code = target.present(wrong).await;
         assert!(code.0 == 400 && (code.1 == "MP-011" || wrong.is_empty()), "{wrong:?}: {code:?}");
     }
@@ -208,7 +214,15 @@ async fn forms_that_say_two_things_are_refused() {
         let answer = target.post(&body).await;
         assert_eq!((answer.0, answer.1["error"].as_str()), (400, Some("invalid_request")));
     }
-    let split = request(target.server.address, "POST", &format!("/token?assertion={good}"), &[FORM], &format!("{GRANT}&assertion={good}")).await.0;
+    let split = request(
+        target.server.address,
+        "POST",
+        &format!("/token?assertion={good}"),
+        &[FORM],
+        &format!("{GRANT}&assertion={good}"),
+    )
+    .await
+    .0;
     assert_eq!((split.0, split.1["error"].as_str()), (400, Some("invalid_request")), "one in the query, one in the body");
     let many = format!("{GRANT}&{}assertion=x", "a=b&".repeat(7000));
     assert_eq!(target.post(&many).await.0, 400);
@@ -231,14 +245,21 @@ async fn large_requests_are_refused_early() {
     let (status, _, _) = wire::send(target.server.address, request.as_bytes()).await.unwrap();
     assert_eq!(status, 431, "too many headers");
     let request = format!("POST /token HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(2_000_000));
-    assert!(wire::send(target.server.address, request.as_bytes()).await.is_none_or(|(status, _, _)| status == 431), "a header of 2 MB");
+    assert!(
+        wire::send(target.server.address, request.as_bytes()).await.is_none_or(|(status, _, _)| status == 431),
+        "a header of 2 MB"
+    );
     let request = format!("POST /{} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "a".repeat(100_000));
-    assert!(wire::send(target.server.address, request.as_bytes()).await.is_none_or(|(status, _, _)| status == 414 || status == 404));
+    assert!(
+        wire::send(target.server.address, request.as_bytes()).await.is_none_or(|(status, _, _)| status == 414 || status == 404)
+    );
     let lying = b"POST /token HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n";
     assert!(wire::send(target.server.address, lying).await.is_none_or(|(status, _, _)| status == 400));
     let both = b"POST /token HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     assert!(
-        wire::send(target.server.address, both).await.is_none_or(|(status, _, body)| status == 400 && !body.windows(2).any(|w| w == b"UP")),
+        wire::send(target.server.address, both)
+            .await
+            .is_none_or(|(status, _, body)| status == 400 && !body.windows(2).any(|w| w == b"UP")),
         "a request smuggled in the body of another"
     );
     assert!(started.elapsed() < Duration::from_secs(20), "all of it takes {:?}", started.elapsed());
@@ -272,7 +293,10 @@ async fn slow_callers_are_hung_up_on() {
 async fn a_body_that_never_comes_is_given_up() {
     let target = Target::start().await;
     let mut stream = TcpStream::connect(target.server.address).await.unwrap();
-    let head = format!("POST /token HTTP/1.1\r\nHost: a\r\n{}: {}\r\nContent-Length: 1000\r\nConnection: close\r\n\r\ngrant", FORM.0, FORM.1);
+    let head = format!(
+        "POST /token HTTP/1.1\r\nHost: a\r\n{}: {}\r\nContent-Length: 1000\r\nConnection: close\r\n\r\ngrant",
+        FORM.0, FORM.1
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let started = Instant::now();
     let (status, _, _) = read(&mut stream).await.unwrap();

@@ -122,7 +122,10 @@ async fn skyporten_scripts_read_the_token_out_of_the_answer() {
         });
         let assertion = t.key.sign_with_header(&json!({"kid": t.key.kid(), "alg": "RS256"}), &claims).unwrap();
         let token = t.open(&t.present(&t.skyporten, &assertion).await);
-        assert_eq!((&token["aud"], &token["sub"]), (&json!("https://skyporten.entur.org"), &json!("0192:889640782;entur:skyporten.demo")));
+        assert_eq!(
+            (&token["aud"], &token["sub"]),
+            (&json!("https://skyporten.entur.org"), &json!("0192:889640782;entur:skyporten.demo"))
+        );
     }
 }
 
@@ -169,7 +172,8 @@ async fn delta_sharing_needs_an_integer_lifetime_and_a_scope() {
     let claims = |scope: &str| json!({"aud": MASKINPORTEN, "iss": t.client_id, "scope": scope, "iat": NOW, "exp": NOW + 120, "jti": "d", "resource": "https://share.no"});
     let assertion = t.key.sign_with_header(&json!({"alg": "RS256", "kid": t.key.kid()}), &claims(SCOPE)).unwrap();
     let body = format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}");
-    let request = Request::post("/token").header("content-type", FORM).header("accept", "application/json").body(Body::from(body)).unwrap();
+    let request =
+        Request::post("/token").header("content-type", FORM).header("accept", "application/json").body(Body::from(body)).unwrap();
     let answer = send(&t.maskinporten, request).await;
     assert!(answer.1["expires_in"].is_u64(), "{}", answer.1);
     let mut without = claims("");
@@ -214,5 +218,8 @@ async fn resource_servers_find_what_they_require() {
     assert_eq!(token["scope"], SCOPE, "compared as a whole");
     assert_eq!(token.pointer("/consumer/ID"), Some(&json!("0192:889640782")), "user_claim=/consumer/ID");
     let keys = get(&t.maskinporten, "/jwk").await;
-    assert!(keys.1["keys"].as_array().unwrap().iter().all(|key| key["kty"] == "RSA" && key["kid"].is_string()), "one without kid fails the set");
+    assert!(
+        keys.1["keys"].as_array().unwrap().iter().all(|key| key["kty"] == "RSA" && key["kid"].is_string()),
+        "one without kid fails the set"
+    );
 }

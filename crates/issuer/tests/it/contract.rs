@@ -24,7 +24,11 @@ fn template(path: &str) -> Option<&'static str> {
     };
     let paths = document()["paths"].as_object().unwrap();
     // A path to the letter wins over one with a parameter: /scopes/access/all.
-    paths.keys().map(String::as_str).find(|known| **known == path).or_else(|| paths.keys().map(String::as_str).find(|known| matches(known)))
+    paths
+        .keys()
+        .map(String::as_str)
+        .find(|known| **known == path)
+        .or_else(|| paths.keys().map(String::as_str).find(|known| matches(known)))
 }
 
 /// Panics when an answer is not described, or not as described.
@@ -42,7 +46,8 @@ pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     }
     let whole = json!({"allOf": [schema], "components": document()["components"]});
     let validator = jsonschema::validator_for(&whole).unwrap();
-    let wrong: Vec<String> = validator.iter_errors(&answer.1).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let wrong: Vec<String> =
+        validator.iter_errors(&answer.1).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(wrong.is_empty(), "{method} {template}: {wrong:#?} in {}", answer.1);
 }
 

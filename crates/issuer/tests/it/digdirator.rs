@@ -62,7 +62,8 @@ impl Digdirator {
 
     async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
         let authorization = format!("Bearer {}", self.token().await);
-        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json"), ("Accept", "application/json")];
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", "application/json"), ("Accept", "application/json")];
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let path = format!("/api/v1{path}");
         let (answer, head) = request(self.api.address, method.as_str(), &path, &headers, &body).await;
@@ -122,13 +123,18 @@ async fn a_reconcile_from_start_to_finalizer() {
     // 4, 5: the exposed scope is new.
     assert_eq!(d.call(Method::GET, "/scopes?inactive=true", &Value::Null).await.1.as_array().map(Vec::len), Some(1));
     let made = d.call(Method::POST, "/scopes", &scope(true)).await.1;
-    assert_eq!((&made["name"], &made["prefix"], &made["subscope"]), (&json!("entur:arbeid:test.scope"), &json!("entur"), &json!("arbeid:test.scope")));
+    assert_eq!(
+        (&made["name"], &made["prefix"], &made["subscope"]),
+        (&json!("entur:arbeid:test.scope"), &json!("entur"), &json!("arbeid:test.scope"))
+    );
     // 6: and in later rounds it is changed.
     d.call(Method::PUT, "/scopes?scope=entur%3Aarbeid%3Atest.scope", &scope(true)).await;
     // 8: accesses, one by one.
     let access = "/scopes/access?scope=entur%3Aarbeid%3Atest.scope";
     assert_eq!(d.call(Method::GET, access, &Value::Null).await.1, json!([]));
-    for (method, state) in [(Method::PUT, "APPROVED"), (Method::PUT, "APPROVED"), (Method::DELETE, "DENIED"), (Method::PUT, "APPROVED")] {
+    for (method, state) in
+        [(Method::PUT, "APPROVED"), (Method::PUT, "APPROVED"), (Method::DELETE, "DENIED"), (Method::PUT, "APPROVED")]
+    {
         let one = format!("/scopes/access/{CONSUMER}?scope=entur%3Aarbeid%3Atest.scope");
         let answer = d.call(method, &one, &Value::Null).await.1;
         assert_eq!(answer["state"], state);
@@ -151,7 +157,13 @@ async fn a_reconcile_from_start_to_finalizer() {
     let path = format!("/clients/{id}");
     assert_eq!(d.call(Method::PUT, &path, &client()).await.1["client_id"], id);
     let found = d.call(Method::GET, "/clients", &Value::Null).await.1;
-    assert!(found.as_array().unwrap().iter().any(|client| client["description"] == MARK && client["integration_type"] == "maskinporten"));
+    assert!(
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|client| client["description"] == MARK && client["integration_type"] == "maskinporten")
+    );
     // 11, 12: no keys yet, so one is registered; `exp` tells when to post it again.
     let jwks = format!("{path}/jwks");
     assert_eq!(d.call(Method::GET, &jwks, &Value::Null).await.1["keys"], json!([]));

@@ -42,7 +42,8 @@ impl World {
         let root = Authority::root("Test Root");
         let authority = root.below("Test CA");
         let anchor = Anchor { certificate: root.der.clone(), client_amr: None };
-        let trust = Certificates::new(&[anchor], std::slice::from_ref(&authority.der), Revocation::Off, 600, Web::silent()).unwrap();
+        let trust =
+            Certificates::new(&[anchor], std::slice::from_ref(&authority.der), Revocation::Off, 600, Web::silent()).unwrap();
         let trust = Arc::new(trust);
         let t = TestIssuer::adapted(|issuer| issuer.with_certificates(trust.clone())).await;
         let provider = Caller::operator(org(PROVIDER));
@@ -59,7 +60,8 @@ impl World {
         let supplier = t.register(SUPPLIER, &["entur:delegable", "entur:undelegated"]).await;
         t.service.set_access(&provider, "entur:withdrawn", CONSUMER, AccessState::Denied).await.unwrap();
         t.service.deactivate_scope(&provider, "entur:inactive").await.unwrap();
-        let login = ScopeInput { allowed_integration_types: Some(vec![IntegrationType::Idporten]), ..scope_input("entur", "login") };
+        let login =
+            ScopeInput { allowed_integration_types: Some(vec![IntegrationType::Idporten]), ..scope_input("entur", "login") };
         t.service.update_scope(&provider, "entur:login", login).await.unwrap();
         let now = Timestamp::from_second(NOW).unwrap();
         t.record(Record::Delegation(Delegation {
@@ -268,9 +270,7 @@ async fn play(w: &World, situation: &str) -> Answer {
         }
         "not delegated" => supplied(w, "entur:undelegated").await,
         "delegated" => supplied(w, "entur:delegable").await,
-        "delegable scope without consumer_org" => {
-            w.ask(&[("iss", json!(w.supplier)), ("scope", json!("entur:delegable"))]).await
-        }
+        "delegable scope without consumer_org" => w.ask(&[("iss", json!(w.supplier)), ("scope", json!("entur:delegable"))]).await,
         "details of an unknown type" => w.details(json!({"type": "urn:other"})).await,
         "details with an unknown field" => w.details(json!({"type": "urn:altinn:systemuser", "x": 1})).await,
         "details with a wrong value" => w.details(json!({"type": "urn:altinn:systemuser"})).await,
@@ -322,7 +322,9 @@ async fn the_matrix_of_answers_is_the_reviewed_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/matrix.md");
     if std::fs::read_to_string(path).unwrap_or_default() != table {
         std::fs::write(path, &table).unwrap();
-        panic!("tests/matrix.md was another; the new one is written there: look at every changed cell, and commit it if it was meant");
+        panic!(
+            "tests/matrix.md was another; the new one is written there: look at every changed cell, and commit it if it was meant"
+        );
     }
 }
 
@@ -416,7 +418,8 @@ async fn acceptance() -> String {
     let chain = [w.authority.issue(&Seal::old(CONSUMER)), w.authority.der.clone()].map(|der| STANDARD.encode(der));
     for id in [&w.keyed, &w.certified] {
         let claims = json!({"iss": id, "aud": MASKINPORTEN, "scope": SCOPE, "iat": NOW, "exp": NOW + 60, "jti": "used"});
-        let header = if *id == w.keyed { json!({"alg": "RS256", "kid": keys[0].kid()}) } else { json!({"alg": "RS256", "x5c": chain}) };
+        let header =
+            if *id == w.keyed { json!({"alg": "RS256", "kid": keys[0].kid()}) } else { json!({"alg": "RS256", "x5c": chain}) };
         assert_eq!(w.present(&keys[0].sign_with_header(&header, &claims).unwrap()).await.0, 200);
     }
     let plain: Levels = [0; FACTORS.len()];

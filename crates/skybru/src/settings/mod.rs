@@ -22,7 +22,8 @@ mod smoke {
     /// Settings that were changed at random are read or refused, and never stop the program. The same input is a target of `fuzz/`.
     #[test]
     fn settings_survive_mutation() {
-        let seeds = [include_str!("../../../../fuzz/corpus/settings/server"), include_str!("../../../../fuzz/corpus/settings/client")];
+        let seeds =
+            [include_str!("../../../../fuzz/corpus/settings/server"), include_str!("../../../../fuzz/corpus/settings/client")];
         let randomness = SeededRandomness::new(20_261_125);
         let number = |below: usize| {
             let mut bytes = [0; 4];

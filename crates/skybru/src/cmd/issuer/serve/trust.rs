@@ -125,7 +125,8 @@ fn certificates(settings: &Settings, name: &str, options: &CertificatesOptions, 
     if let Some(stray) = options.client_amr.keys().find(|file| !options.anchors.contains(file)) {
         bail!("{}: {stray:?} is none of anchors", key("client-amr"));
     }
-    let intermediates = options.intermediates.iter().map(|file| read("intermediates", file)).collect::<Result<Vec<_>>>()?.concat();
+    let intermediates =
+        options.intermediates.iter().map(|file| read("intermediates", file)).collect::<Result<Vec<_>>>()?.concat();
     Certificates::new(&anchors, &intermediates, revocation, options.revocation_cache_seconds, fetch)
         .with_context(|| key("anchors"))
 }
@@ -145,7 +146,8 @@ impl Web {
 
     async fn read(url: &str, request: reqwest::RequestBuilder) -> Result<Vec<u8>, FetchError> {
         let failed = |problem: String| FetchError { url: url.to_owned(), problem };
-        let mut answer = request.send().await.map_err(|error| failed(format!("{:#}", anyhow::Error::from(error.without_url()))))?;
+        let mut answer =
+            request.send().await.map_err(|error| failed(format!("{:#}", anyhow::Error::from(error.without_url()))))?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(failed(format!("it answers {}", answer.status())));
         }
