@@ -13,6 +13,8 @@ use crate::compat::Compat;
 use crate::delegation::Delegations;
 use crate::details::{DetailsRegistry, RegistryDetails};
 use crate::keys::{Fetches, KeyRing, KeySetProfile};
+use crate::limits::RateLimits;
+use crate::metrics::Metrics;
 use crate::profile::Profile;
 
 /// What an issuer is told at start.
@@ -41,6 +43,8 @@ pub struct Issuer {
     keys: RwLock<Arc<KeyRing>>,
     key_set: KeySetProfile,
     fetches: Fetches,
+    pub(crate) limits: Option<Arc<RateLimits>>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Issuer {
@@ -66,6 +70,8 @@ impl Issuer {
             keys: RwLock::new(Arc::new(keys)),
             key_set,
             fetches: Fetches::default(),
+            limits: None,
+            metrics: Metrics::shared(),
         }
     }
 
@@ -91,6 +97,18 @@ impl Issuer {
     #[must_use]
     pub fn with_details(self, details: Arc<dyn DetailsRegistry>) -> Self {
         Self { details, ..self }
+    }
+
+    /// The same, answering each client and organisation only so often. Issuers that share limits count together.
+    #[must_use]
+    pub fn with_limits(self, limits: Arc<RateLimits>) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
+    /// The same, counting here.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The same, with another key set than the profile's own: for verifiers that need more, or choke on what it has.

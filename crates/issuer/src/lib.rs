@@ -7,6 +7,7 @@
 //! * [`keys`] holds what signs, and lets keys come and go without any verifier noticing
 //! * [`private`] is the issuer without a server: static documents, tokens signed on the spot
 //! * [`selfservice`] is the API with which organisations register scopes, accesses, clients and keys
+//! * [`limits`] says how often one client may ask, [`metrics`] counts
 //! * [`http`] puts all of it on the wire; nothing else here knows HTTP
 //!
 //! How the national services behave is told in the documentation of Digdir; where that is silent, known clients decide, and the
@@ -21,6 +22,8 @@ pub mod grant;
 pub mod http;
 mod issuer;
 pub mod keys;
+pub mod limits;
+pub mod metrics;
 pub mod private;
 pub mod profile;
 pub mod refusal;

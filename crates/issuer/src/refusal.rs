@@ -108,6 +108,14 @@ pub enum GrantError {
     /// The log of used assertions cannot answer, so nothing is allowed.
     #[error("the log of used assertions failed")]
     Store(#[from] StoreError),
+    /// One request too many.
+    #[error("Too many requests from this {limit}; try again in {seconds} s")]
+    TooOften {
+        /// `client` or `organisation`.
+        limit: &'static str,
+        /// When it may come again.
+        seconds: u64,
+    },
     /// Signing failed.
     #[error("signing failed")]
     Signing(#[from] SignError),
@@ -170,6 +178,7 @@ impl GrantError {
             Self::NoAccess(_) | Self::NoDelegation { .. } => OAuthCode::Forbidden,
             Self::Store(_) | Self::Delegations(_) | Self::DetailsAway(_) => OAuthCode::TemporarilyUnavailable,
             // Hardware or a key service that does not answer may do so in a moment.
+            Self::TooOften { .. } => OAuthCode::TooManyRequests,
             Self::Signing(error) if error.is_temporary() => OAuthCode::TemporarilyUnavailable,
             Self::Signing(_) => OAuthCode::ServerError,
         }
@@ -208,6 +217,7 @@ impl GrantError {
             | Self::Delegations(_)
             | Self::DetailsAway(_)
             | Self::Store(_)
+            | Self::TooOften { .. }
             | Self::Signing(_) => None,
         }
     }
@@ -274,6 +284,7 @@ mod tests {
             DelegationError::Timeout.into(),
             DetailsFault(String::new()).into(),
             GrantError::Store(StoreError::Closed),
+            GrantError::TooOften { limit: "client", seconds: 2 },
             GrantError::Signing(skybru_protocol::jose::SigningKeyError::Library.into()),
             GrantError::Signing(SignError::Away { holder: "the token".to_owned(), source: "gone".into() }),
         ];

@@ -107,6 +107,9 @@ pub enum OAuthCode {
     ServerError,
     /// Try again later.
     TemporarilyUnavailable,
+    /// The caller asks too often ([RFC 6585, section 4](https://www.rfc-editor.org/rfc/rfc6585#section-4)). The RFC of OAuth has no word for
+    /// it; clients know this one.
+    TooManyRequests,
 }
 
 impl OAuthCode {
@@ -120,7 +123,7 @@ impl OAuthCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::Forbidden => "forbidden",
             Self::ServerError => "server_error",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::TemporarilyUnavailable | Self::TooManyRequests => "temporarily_unavailable",
         }
     }
 
@@ -132,6 +135,7 @@ impl OAuthCode {
             Self::Forbidden => 403,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
+            Self::TooManyRequests => 429,
         }
     }
 }

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<Outcome> {
     let system = System::real().context("cannot see where this program runs")?;
     if !matches!(&cli.command, Command::Credentials(args) if args.is_silent()) {
-        log(cli.global.verbose, system.var("SKYBRU_LOG"))?;
+        log(cli.global.verbose, system.var("SKYBRU_LOG"), system.var("SKYBRU_LOG_FORMAT"))?;
     }
     let printer = Printer::new(&cli.global, &system);
     let call = Call { system, printer, config: cli.global.config };
@@ -74,7 +74,7 @@ async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
 }
 
 /// Logs go to stderr. Quiet by default: commands say what matters themselves.
-fn log(verbose: u8, filter: Option<&str>) -> Result<()> {
+fn log(verbose: u8, filter: Option<&str>, format: Option<&str>) -> Result<()> {
     let level = match verbose {
         0 => "warn",
         1 => "info",
@@ -82,6 +82,11 @@ fn log(verbose: u8, filter: Option<&str>) -> Result<()> {
     };
     let filter =
         EnvFilter::try_new(filter.unwrap_or(level)).context("SKYBRU_LOG is not a filter such as info,skybru_issuer=debug")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    match format {
+        None | Some("text") => lines.init(),
+        Some("json") => lines.json().flatten_event(true).init(),
+        Some(other) => anyhow::bail!("SKYBRU_LOG_FORMAT: expected text or json, found {other:?}"),
+    }
     Ok(())
 }

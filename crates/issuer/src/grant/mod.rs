@@ -42,6 +42,7 @@ impl Issuer {
     pub async fn token(&self, form: TokenForm) -> Result<TokenAnswer, GrantError> {
         let assertion = self.parse(form)?;
         let (proven, assertion) = self.authenticate(assertion).await?;
+        self.within_limits(&proven)?;
         let fingerprint = assertion.fingerprint();
         let first = self.log.record_once(fingerprint, assertion.forgotten_after()).await?;
         let assertion = assertion.into_unused(first).ok_or(GrantError::Replayed)?;
@@ -53,6 +54,16 @@ impl Issuer {
             self.log.forget(fingerprint).await?;
         }
         answer
+    }
+
+    /// Only who has proven to be the client uses up its share.
+    fn within_limits(&self, proven: &Proven) -> Result<(), GrantError> {
+        let (Some(limits), Proven::Client(client, _)) = (&self.limits, proven) else { return Ok(()) };
+        let organisation = client.client.supplier_orgno.unwrap_or(client.client.client_orgno);
+        limits.check(&client.client.client_id, organisation).map_err(|(limit, seconds)| {
+            self.metrics.limited(limit.name());
+            GrantError::TooOften { limit: limit.name(), seconds }
+        })
     }
 
     /// Steps 1 to 3.

@@ -30,6 +30,7 @@ pub(super) async fn key_set(
 ) -> impl IntoResponse {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let address = peer.and_then(|Extension(peer)| peer.behind_proxy(text(FORWARDED_FOR)));
+    issuer.metrics.key_set_fetched();
     let keys = issuer.keys();
     issuer.fetches().note(verifier(address, text(USER_AGENT.as_str())), keys.kids(), issuer.ctx.clock.now());
     ([(CACHE_CONTROL, A_DAY)], Json(issuer.key_set()))

@@ -1,6 +1,7 @@
 //! The wire. Handlers here read a request, call one function of the domain, and answer.
 
 mod documents;
+mod metrics;
 mod report;
 mod selfservice;
 mod server;
@@ -18,6 +19,7 @@ use skybru_core::Ctx;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use metrics::metrics_routes;
 pub use server::{Limits, Peer, serve};
 
 use crate::issuer::Issuer;

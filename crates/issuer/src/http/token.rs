@@ -1,6 +1,7 @@
 //! `POST /token`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -24,10 +25,13 @@ pub(super) async fn token(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let started = Instant::now();
     let answer = match form(query.as_deref(), &headers, body) {
         Ok(form) => issuer.token(form).await,
         Err(refusal) => Err(refusal),
     };
+    let code = answer.as_ref().err().map_or("issued", |error| error.code().as_str());
+    issuer.metrics.token(issuer.profile().name(), code, started.elapsed());
     match answer {
         Ok(answer) => granted(&answer),
         Err(error) => refused(error, &issuer, &trace_id),
@@ -55,8 +59,12 @@ fn refused(error: GrantError, issuer: &Issuer, trace_id: &TraceId) -> Response {
     let status = StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Json(error.body(issuer.url(), &trace_id.0));
     let mut response = (status, [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")], body).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    let retry_after = match &error {
+        GrantError::TooOften { seconds, .. } => Some(*seconds),
+        _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+    };
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response.extensions_mut().insert(Failure { code: code.as_str(), is_fault: error.is_fault(), cause: Arc::new(error) });
     response

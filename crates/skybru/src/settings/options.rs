@@ -59,6 +59,14 @@ pub(crate) struct ServerOptions {
     /// How many hours beyond the cache time a switch waits for verifiers that are known, but have not fetched the new key. As long as the
     /// cache time when absent.
     pub(crate) rotate_wait_hours: Option<u32>,
+    /// The address on which metrics are served, such as `127.0.0.1:9464`; nowhere when absent.
+    pub(crate) metrics_listen: Option<String>,
+    /// Token requests a second that each client may make, with a burst of twice as many; 0 means without limit.
+    #[serde(default = "client_rate")]
+    pub(crate) client_requests_per_second: u32,
+    /// The same for all clients of one organisation together.
+    #[serde(default = "organisation_rate")]
+    pub(crate) organisation_requests_per_second: u32,
     /// What private keys are sealed with: `{ passphrase-file = "…" }`, `{ passphrase-env = "NAME" }` or `{ key-file = "…" }`. When
     /// absent, a key file beside the database.
     pub(crate) seal: Option<SealOptions>,
@@ -103,6 +111,14 @@ const fn key_bits() -> u32 {
 
 const fn cache_hours() -> u32 {
     24
+}
+
+const fn client_rate() -> u32 {
+    50
+}
+
+const fn organisation_rate() -> u32 {
+    200
 }
 
 const fn token_lifetime() -> u32 {

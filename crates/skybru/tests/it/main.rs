@@ -4,11 +4,14 @@
 
 mod agent;
 mod agent_apis;
+mod backup;
 mod bad_input;
 mod doctor;
 mod exec;
 mod guide;
+mod handbook;
 mod hostile;
+mod operations;
 mod private_issuer;
 mod registry;
 mod restart;

@@ -10,14 +10,18 @@ use serde_json::Value;
 use crate::support::{free_ports, program, stderr, stdout};
 
 /// A running server, killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    info: Value,
+    pub(crate) info: Value,
 }
 
 impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut command = program(folder, &["issuer", "serve", "--json"]);
+    pub(crate) fn start(folder: &Path) -> Self {
+        Self::begin(program(folder, &["issuer", "serve", "--json"]))
+    }
+
+    /// Starts this command and waits until it is ready.
+    pub(crate) fn begin(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut text = String::new();
         for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
@@ -35,8 +39,17 @@ impl Server {
         Self { child, info }
     }
 
+    /// Asks it to stop, and gives what it wrote to stderr.
+    pub(crate) fn stop(mut self) -> String {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{text}");
+        text
+    }
+
     /// `kill -9`.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -50,7 +63,7 @@ impl Drop for Server {
 }
 
 /// Settings for two issuers and the API on free ports of this machine. Gives the first port.
-fn settings(folder: &Path, more: &str) -> u16 {
+pub(crate) fn settings(folder: &Path, more: &str) -> u16 {
     let port = free_ports();
     let text = format!(
         "[server]\ndata = \"data\"\noperator = \"312605031\"\noperator-name = \"Drift AS\"\napi-listen = \"127.0.0.1:{port}\"\n{more}\n\
@@ -66,13 +79,13 @@ fn settings(folder: &Path, more: &str) -> u16 {
 }
 
 #[track_caller]
-fn run(mut command: Command) -> String {
+pub(crate) fn run(mut command: Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", stderr(&output));
     stdout(&output)
 }
 
-fn registry(folder: &Path, config: &str, arguments: &[&str]) -> Value {
+pub(crate) fn registry(folder: &Path, config: &str, arguments: &[&str]) -> Value {
     let text = run(program(folder, &[&["--config", config, "--json", "registry"], arguments].concat()));
     serde_json::from_str(&text).unwrap()
 }
@@ -88,7 +101,7 @@ fn client_settings(folder: &Path, name: &str, issuer: &str, id: &str, port: u16)
 }
 
 /// From nothing to a token: the operator registers the organisations and their first clients, they do the rest themselves.
-fn onboard(folder: &Path, port: u16) {
+pub(crate) fn onboard(folder: &Path, port: u16) {
     let (apis, clouds) = (format!("http://localhost:{}/", port + 1), format!("http://localhost:{}", port + 2));
     let operator = "data/operator.toml";
     registry(folder, operator, &["org", "put", "314330897", "--name", "Fjordbuss AS", "--prefix", "fjordbuss"]);

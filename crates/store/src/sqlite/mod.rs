@@ -52,6 +52,15 @@ impl SqliteStore {
     }
 }
 
+/// Copies a database, as it is at one moment, into a new file. It may be in use meanwhile.
+pub fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::database("copying the database", source);
+    let connection = Connection::open_with_flags(from, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
+    let to = to.to_str().ok_or(StoreError::Closed)?;
+    connection.execute("VACUUM INTO ?1", [to]).map(drop).map_err(failed)
+}
+
 async fn blocking<T: Send + 'static>(
     connection: &Arc<Mutex<Connection>>,
     work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,

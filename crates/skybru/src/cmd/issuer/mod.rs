@@ -3,6 +3,7 @@
 //! The private issuer needs no server: `init --static` makes a folder, `publish` puts two documents on a static site and looks at them
 //! from outside, `mint` signs a token. `keys` lets keys come and go without any verifier noticing.
 
+mod backup;
 mod certificate;
 mod folder;
 pub(crate) mod holding;
@@ -41,6 +42,10 @@ enum Action {
     Mint(mint::MintArgs),
     /// Show, change and take away signing keys
     Keys(keys::KeysArgs),
+    /// Write everything that must not be lost into one sealed file; the server may run meanwhile
+    Backup(backup::BackupArgs),
+    /// Bring a backup back, to a place where nothing is yet
+    Restore(backup::RestoreArgs),
     /// Print the thumbprint that AWS asks for: of the site's certificate chain, not of a signing key
     Thumbprint(thumbprint::ThumbprintArgs),
 }
@@ -103,6 +108,8 @@ pub(crate) async fn run(call: &Call, args: IssuerArgs) -> Result<Outcome> {
         Action::Publish(args) => publish::run(call, args).await,
         Action::Mint(args) => mint::run(call, args).await,
         Action::Keys(args) => keys::run(call, args).await,
+        Action::Backup(args) => backup::backup(call, &args),
+        Action::Restore(args) => backup::restore(call, &args),
         Action::Thumbprint(args) => thumbprint::run(call, args).await,
     }
 }

@@ -6,6 +6,7 @@ mod signing;
 mod trust;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
-use skybru_issuer::http::{Limits, issuer_routes, selfservice_routes, serve};
+use skybru_issuer::http::{Limits, issuer_routes, metrics_routes, selfservice_routes, serve};
+use skybru_issuer::limits::{RateLimits, Rates};
+use skybru_issuer::metrics::Metrics;
 use skybru_issuer::selfservice::SelfService;
 use skybru_issuer::{Issuer, Profile};
 use skybru_store::LiveRegistry;
@@ -43,6 +46,8 @@ struct Server {
     options: ServerOptions,
     data: PathBuf,
     signing: Signing,
+    limits: Arc<RateLimits>,
+    metrics: Arc<Metrics>,
     issuers: Vec<Arc<Issuer>>,
     certificate: Option<Arc<Certificate>>,
 }
@@ -58,7 +63,9 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
 
     let certificate = certificate(&settings, &options)?;
     let signing = Signing::new(registry.clone(), holding(call, &settings, &data)?, &options);
-    let mut server = Server { options, data, signing, issuers: Vec::new(), certificate };
+    let (metrics, limits) = (Metrics::shared(), limits(call, &options));
+    let mut server =
+        Server { options, data, signing, limits: limits.clone(), metrics: metrics.clone(), issuers: Vec::new(), certificate };
     let ring = server.signing.advance(&[], call.system.ctx.clock.now()).await.context("there is no key to sign with")?;
     let mut listeners = Vec::new();
     for (name, issuer) in &settings.options.issuers {
@@ -67,7 +74,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
         listeners.push((server.listen(&key, &issuer.listen).await?, issuer_settings.url.to_string()));
         let key_set = issuer.key_set.unwrap_or_else(|| issuer_settings.profile.key_set());
         let built = Issuer::new(issuer_settings, ring.clone(), registry.clone(), store.clone(), call.system.ctx.clone());
-        let built = built.with_key_set(key_set);
+        let built = built.with_key_set(key_set).with_limits(limits.clone()).with_metrics(metrics.clone());
         server.issuers.push(Arc::new(trust::adapt(&settings, name, issuer, &registry, built)?));
     }
     // Tokens for the API come from the issuer that is meant for APIs.
@@ -86,13 +93,19 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let tls = server.certificate.as_ref().map(Certificate::config);
     let mut running = Vec::new();
     let mut shown = Vec::new();
+    let mut shown_metrics = None;
     for (issuer, (listener, url)) in server.issuers.iter().zip(listeners) {
         shown.push(json!({"url": url, "profile": issuer.profile().name(), "listen": listener.local_addr()?}));
         let serving = serve(listener, tls.clone(), issuer_routes(issuer.clone()), Limits::default(), stop.clone());
         running.push(tokio::spawn(serving));
     }
     running.push(tokio::spawn(serve(api, tls, selfservice_routes(service), Limits::default(), stop.clone())));
-    announce(call, &shown, &api_url, &server.data.join("operator.toml"))?;
+    if let Some(address) = &server.options.metrics_listen {
+        let listener = listen_on("server.metrics-listen", address).await?;
+        shown_metrics = Some(format!("http://{}/metrics", listener.local_addr()?));
+        running.push(tokio::spawn(serve(listener, None, metrics_routes(metrics), Limits::default(), stop.clone())));
+    }
+    announce(call, &shown, &api_url, shown_metrics.as_deref(), &server.data.join("operator.toml"))?;
 
     tokio::pin!(stopped);
     loop {
@@ -129,13 +142,16 @@ pub(super) async fn open_registry(call: &Call, settings: &Settings) -> Result<(A
     Ok((Arc::new(registry), data))
 }
 
-fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, operator: &Path) -> Result<()> {
+fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, metrics: Option<&str>, operator: &Path) -> Result<()> {
     if call.printer.json {
-        call.printer.object(&json!({"issuers": issuers, "selfservice": api, "operator_config": operator}))?;
+        call.printer.object(&json!({"issuers": issuers, "selfservice": api, "metrics": metrics, "operator_config": operator}))?;
         return Ok(());
     }
     for issuer in issuers {
         call.printer.say(&format!("{} ({}) on {}", issuer["url"], issuer["profile"], issuer["listen"]).replace('"', ""));
+    }
+    if let Some(metrics) = metrics {
+        call.printer.say(&format!("metrics at {metrics}"));
     }
     call.printer.say(&format!("self-service API at {api}; as its operator: skybru --config {} registry …", operator.display()));
     Ok(())
@@ -149,13 +165,18 @@ impl Server {
         {
             tracing::error!(error = format!("{error:#}"), "the certificate cannot be read again");
         }
+        self.limits.forget_idle();
         match self.signing.advance(&self.issuers, now).await {
             Ok(ring) => {
+                self.signing.count(&self.metrics, now);
                 for issuer in &self.issuers {
                     issuer.replace_keys(ring.clone());
                 }
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the signing keys cannot be looked at"),
+            Err(error) => {
+                self.metrics.key_error();
+                tracing::error!(error = format!("{error:#}"), "the signing keys cannot be looked at");
+            }
         }
     }
 
@@ -172,4 +193,21 @@ impl Server {
         }
         TcpListener::bind(wanted).await.with_context(|| format!("setting {setting}: cannot listen on {wanted}"))
     }
+}
+
+/// Metrics hold nothing secret: whoever reaches the address may read them, with or without TLS.
+async fn listen_on(setting: &str, address: &str) -> Result<TcpListener> {
+    let wanted: SocketAddr = address
+        .parse()
+        .with_context(|| format!("setting {setting}: expected an address such as 127.0.0.1:9464, found {address:?}"))?;
+    TcpListener::bind(wanted).await.with_context(|| format!("setting {setting}: cannot listen on {wanted}"))
+}
+
+/// What one client and one organisation may ask; 0 means without limit.
+fn limits(call: &Call, options: &ServerOptions) -> Arc<RateLimits> {
+    let rates = Rates {
+        client: NonZeroU32::new(options.client_requests_per_second),
+        organisation: NonZeroU32::new(options.organisation_requests_per_second),
+    };
+    Arc::new(RateLimits::new(rates, Arc::clone(&call.system.ctx.clock)))
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 use skybru_core::KeyId;
-use skybru_issuer::keys::{Fetch, KeyBook, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
+use skybru_issuer::keys::{Fetch, KeyBook, KeyState, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
+use skybru_issuer::metrics::Metrics;
 use skybru_issuer::{Issuer, KeyRing};
 use skybru_signer::seal::Seal;
 use skybru_signer::{Signer, x5c};
@@ -136,6 +137,16 @@ impl Signing {
         let everywhere: Vec<KeyId> = served.iter().filter(|kid| old(kid)).cloned().collect();
         book.served(&everywhere, fetches, self.rules, now);
         (book.switch(self.rules, now).ok(), book.retire_due(self.rules, now))
+    }
+
+    /// Tells how the keys stand.
+    pub(super) fn count(&self, metrics: &Metrics, now: Timestamp) {
+        let Ok(book) = self.keys.read() else { return };
+        let of = |state| i64::try_from(book.keys.iter().filter(|record| record.state() == state).count()).unwrap_or(i64::MAX);
+        let since = book.keys.signer().ok().and_then(|record| record.activated).unwrap_or(now);
+        let states =
+            [("prepared", of(KeyState::Prepared)), ("active", of(KeyState::Active)), ("retiring", of(KeyState::Retiring))];
+        metrics.keys(states, now.duration_since(since).as_secs_f64());
     }
 
     /// What signs and what is published, by the book as this node knows it.
