@@ -6,13 +6,17 @@
 //!
 //! * [`aws`]: STS, IAM and S3 on one plain-http endpoint
 //! * [`azure`]: Entra, Resource Manager, Blob, Data Lake and Files, each on an https endpoint
+//! * [`google`]: STS, IAM, Cloud Storage and `BigQuery` on one plain-http endpoint
 
 pub mod aws;
 pub mod azure;
+pub mod control;
 mod fetch;
 mod files;
+pub mod google;
 mod hex;
 mod kept;
 mod listen;
+mod objects;
 
 pub use fetch::FetchFault;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ApiError;
 use super::policy::{Access, Policy};
 use super::principal::Caller;
 use super::roles::role_holds;
@@ -25,6 +26,39 @@ pub fn scopes_allow(scopes: &[String], permission: &str) -> bool {
             _ => false,
         }
     })
+}
+
+/// What Cloud Storage says to a caller who may not; `thing` is `bucket` or `object`. Without a token the status is 401.
+pub fn storage_denied(caller: &Caller, permission: &str, thing: &str) -> ApiError {
+    let who = match caller {
+        Caller::Anonymous => "Anonymous caller",
+        Caller::Federated(_) => "Caller",
+        Caller::ServiceAccount { email } | Caller::User { email } => email,
+    };
+    let message = format!(
+        "{who} does not have {permission} access to the Google Cloud Storage {thing}. Permission '{permission}' denied on resource (or it \
+         may not exist)."
+    );
+    match caller {
+        Caller::Anonymous => ApiError::new("D-50", 401, "UNAUTHENTICATED", message),
+        _ => ApiError::new("D-50", 403, "PERMISSION_DENIED", message),
+    }
+}
+
+/// What Cloud Storage says to a token that is none, or has expired.
+pub fn storage_unauthenticated() -> ApiError {
+    ApiError::new("G-56", 401, "UNAUTHENTICATED", "Invalid Credentials")
+}
+
+/// What `BigQuery` says to a caller who may not. `thing` is `Dataset`, `Table` or `Project`, `name` its name with a colon.
+pub fn bigquery_denied(permission: &str, thing: &str, name: &str) -> ApiError {
+    let message = if thing == "Project" {
+        format!("Access Denied: Project {name}: User does not have {permission} permission in project {name}.")
+    } else {
+        let kind = thing.to_lowercase();
+        format!("Access Denied: {thing} {name}: Permission {permission} denied on {kind} {name} (or it may not exist).")
+    };
+    ApiError::new("D-50", 403, "ACCESS_DENIED", message)
 }
 
 /// Whether one of these policies, of the resource or of what it stands in, lets the caller in.

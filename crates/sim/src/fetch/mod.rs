@@ -15,6 +15,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use skybru_federation::{DocumentProblem, Documents};
 use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
@@ -28,7 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST_DOCUMENT: usize = 1024 * 1024;
 
 /// A fault to inject into every fetch (S-21), to see what a client makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FetchFault {
     /// No answer in time. The simulator does not really wait.
     Timeout,
@@ -80,6 +82,11 @@ impl Fetcher {
             Ok(fetched) => fetched,
             Err(_) => Err(unavailable(&discovery_url, "no answer within five seconds")),
         }
+    }
+
+    /// The same for a cloud that knows public roots only.
+    pub(crate) async fn public_documents(&self, issuer: &str) -> Fetched<Documents> {
+        self.documents(issuer, &[]).await
     }
 
     /// The thumbprint that IAM pins when it is given none: of the host that serves the key set.

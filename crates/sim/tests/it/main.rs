@@ -4,6 +4,7 @@
 
 mod azure;
 mod calls;
+mod google;
 mod issuer;
 mod mutations;
 mod objects;

@@ -19,25 +19,25 @@ const ROUNDS: u64 = 6;
 const SUBJECT: &str = "0192:917422575;entur:demo";
 
 /// Numbers that look random and are the same each time.
-struct Dice(SeededRandomness);
+pub(crate) struct Dice(pub(crate) SeededRandomness);
 
 impl Dice {
-    fn below(&self, limit: usize) -> usize {
+    pub(crate) fn below(&self, limit: usize) -> usize {
         let mut bytes = [0; 4];
         self.0.fill(&mut bytes);
         usize::try_from(u32::from_le_bytes(bytes)).unwrap() % limit
     }
 
-    fn one_of<'a, T>(&self, choices: &'a [T]) -> &'a T {
+    pub(crate) fn one_of<'a, T>(&self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
-    fn seconds(&self, from: i64, to: i64) -> i64 {
+    pub(crate) fn seconds(&self, from: i64, to: i64) -> i64 {
         from + i64::try_from(self.below(usize::try_from(to - from).unwrap())).unwrap()
     }
 
     /// The text with one of its characters changed: another letter or digit, or the other case.
-    fn misspelt(&self, text: &str) -> String {
+    pub(crate) fn misspelt(&self, text: &str) -> String {
         let mut characters: Vec<char> = text.chars().collect();
         let letters: Vec<usize> = (0..characters.len()).filter(|at| characters[*at].is_ascii_alphanumeric()).collect();
         let at = *self.one_of(&letters);
@@ -330,7 +330,7 @@ const MISTAKES: [Mistake; 32] = [
 ];
 
 /// Another RSA key with this kid.
-fn stranger(like: &Value, kid: &str) -> Value {
+pub(crate) fn stranger(like: &Value, kid: &str) -> Value {
     let mut key = like.clone();
     let n = key["n"].as_str().unwrap();
     let middle = n.len() / 2;

@@ -7,7 +7,6 @@
 mod access;
 mod operations;
 mod parts;
-mod store;
 mod transfer;
 
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-pub(crate) use self::store::Store;
+pub(crate) use crate::objects::Store;
 use super::Sim;
 
 /// S3's answers to HTTP requests. Cheap to clone.

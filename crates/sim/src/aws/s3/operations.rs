@@ -17,7 +17,7 @@ use s3s::dto::{
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use skybru_federation::aws::s3::Operation;
 
-use super::store::{Attributes, NewObject, Object as Stored, StoreError};
+use crate::objects::{Attributes, NewObject, Object as Stored, StoreError};
 use super::transfer::{Promise, receive, send, timestamp};
 use super::{Objects, access};
 use crate::aws::caller::Caller;

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::Objects;
 use super::operations::{checksums, encoder, fits, limit, met};
-use super::store::{Attributes, NewObject, Object as Stored, Upload};
+use crate::objects::{Attributes, NewObject, Object as Stored, Upload};
 use super::transfer::{Promise, receive, send, timestamp};
 use crate::aws::caller::Caller;
 use crate::aws::names;

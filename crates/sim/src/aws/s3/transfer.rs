@@ -17,7 +17,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
 use tokio_util::io::ReaderStream;
 
-use super::store::Draft;
+use crate::objects::Draft;
 use crate::hex::hex;
 
 /// The checksums that S3 knows, by the name that they have in headers.

@@ -1,6 +1,6 @@
 //! Buckets and objects as files.
 //!
-//! A key is never part of a path, so every key that S3 takes is taken here: `a` beside `a/b`, `a//b`, `../x`, a slash at the end, a
+//! A key is never part of a path, so every key that a cloud takes is taken here: `a` beside `a/b`, `a//b`, `../x`, a slash at the end, a
 //! thousand characters. An object is two files with a number for a name, `N.data` and `N.json`; it exists from the moment its
 //! `N.json` appears. What exists is held in memory, in the order of the keys, and read from the files at the start.
 
@@ -27,8 +27,18 @@ pub(crate) struct Object {
     pub(crate) attributes: Attributes,
     /// Checksum by algorithm, as the uploader sent it and it was found right.
     pub(crate) checksums: BTreeMap<String, String>,
+    /// How often its attributes were changed since.
+    #[serde(default)]
+    pub(crate) changes: u64,
     /// The name of the object's files.
     number: u64,
+}
+
+impl Object {
+    /// A number that no other version of any object in the store has, and later ones exceed.
+    pub(crate) fn version(&self) -> u64 {
+        self.number
+    }
 }
 
 /// What the uploader says about an object and gets back with it.
@@ -235,7 +245,7 @@ impl Store {
             return Err(StoreError::PreconditionFailed);
         }
         let NewObject { key, size, etag, modified, attributes, checksums } = new;
-        let object = Object { key, size, etag, modified, attributes, checksums, number: draft.number };
+        let object = Object { key, size, etag, modified, attributes, checksums, changes: 0, number: draft.number };
         std::fs::rename(&draft.path, folder.join(format!("{}.data", object.number)))?;
         files::write_json(&folder.join(format!("{}.json", object.number)), &object)?;
         if let Some(old) = objects.insert(object.key.clone(), object.clone()) {
@@ -246,12 +256,48 @@ impl Store {
 
     /// Removes an object; one that is not there is removed as well, as S3 has it.
     pub(crate) fn delete_object(&self, bucket: &str, key: &str) -> Result<(), StoreError> {
+        self.delete_object_if(bucket, key, |_| true)
+    }
+
+    /// Removes an object if `allowed` says so on seeing it.
+    pub(crate) fn delete_object_if(
+        &self,
+        bucket: &str,
+        key: &str,
+        allowed: impl FnOnce(Option<&Object>) -> bool,
+    ) -> Result<(), StoreError> {
         let mut index = self.write();
         let objects = &mut index.buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?.objects;
+        if !allowed(objects.get(key)) {
+            return Err(StoreError::PreconditionFailed);
+        }
         if let Some(old) = objects.remove(key) {
             remove_object(&self.folder(bucket), &old)?;
         }
         Ok(())
+    }
+
+    /// Changes what is said about an object, not its bytes.
+    pub(crate) fn describe(
+        &self,
+        bucket: &str,
+        key: &str,
+        allowed: impl FnOnce(&Object) -> bool,
+        change: impl FnOnce(&mut Attributes),
+    ) -> Result<Object, StoreError> {
+        let mut index = self.write();
+        let folder = self.folder(bucket);
+        let objects = &mut index.buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?.objects;
+        let object = objects.get_mut(key).ok_or(StoreError::NoSuchKey)?;
+        if !allowed(object) {
+            return Err(StoreError::PreconditionFailed);
+        }
+        let mut changed = object.clone();
+        change(&mut changed.attributes);
+        changed.changes += 1;
+        files::write_json(&folder.join(format!("{}.json", changed.number)), &changed)?;
+        object.clone_from(&changed);
+        Ok(changed)
     }
 
     /// One page of the objects whose keys begin with `prefix` and stand after `after`, in byte order.

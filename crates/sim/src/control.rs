@@ -1,0 +1,89 @@
+//! Control of a running simulator: its clock, how slowly changes spread, and faults (S-21).
+//!
+//! Every simulator answers `GET` and `PUT /_skybru/control` with this page's JSON, to the owner of the account alone. What a `PUT`
+//! leaves out goes back to normal.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use skybru_core::Ctx;
+use skybru_core::ctx::ShiftedClock;
+
+use crate::FetchFault;
+
+/// Where it is found.
+pub const CONTROL_PATH: &str = "/_skybru/control";
+
+/// What can be controlled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlSettings {
+    /// How far the cloud's clock is ahead of the real one; behind, when negative.
+    pub clock_shift_seconds: i64,
+    /// How long a change of who may do what is not yet in force everywhere.
+    pub propagation_delay_seconds: u32,
+    /// How every fetch of an issuer's documents fails.
+    pub fetch_fault: Option<FetchFault>,
+}
+
+/// A body that does not say what to control.
+#[derive(Debug, thiserror::Error)]
+#[error("the control settings cannot be read")]
+pub struct ControlError(#[from] serde_json::Error);
+
+/// The settings in force, and the clock that they move.
+pub struct Control {
+    settings: Mutex<ControlSettings>,
+    clock: Arc<ShiftedClock>,
+}
+
+impl Control {
+    /// Normal settings, and the context whose clock they move.
+    pub fn new(ctx: &Ctx) -> (Self, Ctx) {
+        let clock = Arc::new(ShiftedClock::new(Arc::clone(&ctx.clock)));
+        let moved = Ctx::new(clock.clone(), Arc::clone(&ctx.randomness));
+        (Self { settings: Mutex::default(), clock }, moved)
+    }
+
+    /// What is in force.
+    pub fn settings(&self) -> ControlSettings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts settings in force.
+    pub fn set(&self, settings: ControlSettings) {
+        self.clock.shift(SignedDuration::from_secs(settings.clock_shift_seconds));
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// Puts in force what a request's body says.
+    pub fn set_from(&self, body: &[u8]) -> Result<ControlSettings, ControlError> {
+        let settings: ControlSettings = serde_json::from_slice(body)?;
+        self.set(settings);
+        Ok(settings)
+    }
+
+    /// How long a change is not yet in force.
+    pub fn propagation_delay(&self) -> Duration {
+        Duration::from_secs(self.settings().propagation_delay_seconds.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_goes_back_to_normal() {
+        let (ctx, _) = Ctx::fixed(1_000, 1);
+        let (control, moved) = Control::new(&ctx);
+        control.set_from(br#"{"clock_shift_seconds": 600, "fetch_fault": "timeout"}"#).unwrap();
+        assert_eq!(moved.clock.unix_seconds(), 1_600);
+        assert_eq!(control.settings().fetch_fault, Some(FetchFault::Timeout));
+        control.set_from(b"{}").unwrap();
+        assert_eq!((moved.clock.unix_seconds(), control.settings()), (1_000, ControlSettings::default()));
+        assert!(control.set_from(br#"{"clock": 1}"#).is_err());
+    }
+}
