@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{Call, Outcome};
-use crate::lab::{Lab, LabInfo, LabOptions};
+use crate::lab::{Lab, LabInfo, LabOptions, OtherClouds};
 use crate::print::{Printer, Style};
 
 /// Arguments of `up`.
@@ -15,14 +15,14 @@ pub(crate) struct UpArgs {
     /// Where everything is kept; it survives a restart
     #[arg(long, value_name = "FOLDER", default_value = "skybru-lab")]
     data: PathBuf,
-    /// The first of the lab's ports, of which it uses up to 11 more; 0 for any that are free
+    /// The first of the lab's ports, of which it uses up to 12 more; 0 for any that are free
     #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(..=65_500))]
     port_base: u16,
 }
 
 pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
     let folder = call.system.folder.join(&args.data);
-    let options = LabOptions { folder, port_base: Some(args.port_base).filter(|port| *port > 0), ctx: call.system.ctx.clone() };
+    let options = LabOptions { folder, port_base: Some(args.port_base).filter(|port| *port > 0), ctx: call.system.ctx.clone(), clouds: OtherClouds::ALL };
     // Before anything is started: a stop that comes early must not be lost.
     let stopped = stop_signal()?;
     let lab = Lab::start(options).await.context("cannot start the lab")?;
@@ -46,6 +46,9 @@ fn describe(printer: &Printer, info: &LabInfo) {
     line(&format!("  Skyporten      {}", info.issuers.skyporten));
     line(&format!("  self-service   {}", info.selfservice));
     line(&format!("  AWS            {}  (account {}, {})", aws.endpoint, aws.account, aws.region));
+    if let Some(google) = &info.clouds.google {
+        line(&format!("  Google         {}  (project {}, number {})", google.endpoint, google.project, google.project_number));
+    }
     line(&format!("  CA             {}", info.ca_file.display()));
     line("");
     line("As the consumer, in another terminal:");
@@ -53,6 +56,9 @@ fn describe(printer: &Printer, info: &LabInfo) {
     line("  skybru token demo | skybru inspect");
     line("  skybru ls demo:timetables/");
     line("  skybru exec demo -- aws s3 cp s3://fjordbuss-data/timetables/line-1.csv -");
+    if info.clouds.google.is_some() {
+        line("  skybru cat demo-google:timetables/line-1.csv");
+    }
     line("");
     line("As the owner of the AWS account:");
     line(&format!("  export AWS_ENDPOINT_URL={} AWS_DEFAULT_REGION={}", aws.endpoint, aws.region));

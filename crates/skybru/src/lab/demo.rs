@@ -31,13 +31,14 @@ impl Lab {
         self.register_scopes().await?;
         let administration = &administration::SCOPES[..2];
         self.demo = Demo {
-            consumer: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE]).await?,
+            consumer: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE, OPEN_SCOPE]).await?,
             outsider: self.register_client(OUTSIDER, "outsider", "outsider.jwk", &[OPEN_SCOPE]).await?,
             provider: self.register_client(PROVIDER, "provider", "provider.jwk", administration).await?,
             operator: self.register_client(OPERATOR, "operator", "operator.jwk", &administration::SCOPES).await?,
         };
         self.info.demo.client_id.clone_from(&self.demo.consumer);
         self.share_the_bucket().await?;
+        self.share_at_google().await?;
         self.write_settings()
     }
 
@@ -105,7 +106,7 @@ impl Lab {
         let (skyporten, maskinporten) = (&info.issuers.skyporten, &info.issuers.maskinporten);
         let client = |issuer: &str, id: &str, key: &str| json!({"issuer": issuer, "client-id": id, "key": {"file": key}, "ca-file": "ca.pem"});
         let aws = &info.clouds.aws;
-        let settings = json!({
+        let mut settings = json!({
             "clients": {
                 "demo": client(skyporten, &demo.consumer, "client.jwk"),
                 "outsider": client(skyporten, &demo.outsider, "outsider.jwk"),
@@ -122,6 +123,9 @@ impl Lab {
             // The provider acts by default; the operator with `skybru registry --as operator`.
             "registry": {"api": info.selfservice, "client": "provider"},
         });
+        if let Some(target) = self.google_target() {
+            settings["targets"]["demo-google"] = target;
+        }
         let text = toml::to_string(&settings).context("the lab's settings cannot be written")?;
         let text =
             format!("# Written by `skybru up` at every start: the lab's demonstration. Change a copy, not this file.\n\n{text}");

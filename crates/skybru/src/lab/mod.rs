@@ -1,10 +1,11 @@
-//! The lab: issuers, self-service API and simulated AWS on this machine, with a demonstration set up in them.
+//! The lab: issuers, self-service API and simulated clouds on this machine, with a demonstration set up in them.
 //!
 //! `try` runs it once in a temporary folder; `up` runs it until stopped, in a folder that survives.
 
 mod admin;
 mod demo;
 pub(crate) mod files;
+pub(crate) mod google;
 pub(crate) mod organisations;
 mod tls;
 
@@ -22,6 +23,7 @@ use skybru_issuer::{Issuer, IssuerSettings, KeyRing, Profile};
 use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
 use skybru_sim::aws::{AwsSim, AwsSimOptions};
+use skybru_sim::google::GoogleSim;
 use skybru_store::LiveRegistry;
 use skybru_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
@@ -41,6 +43,18 @@ pub(crate) struct LabOptions {
     pub(crate) port_base: Option<u16>,
     /// Clock and randomness of the issuers.
     pub(crate) ctx: Ctx,
+    /// The clouds beside AWS, which is always there.
+    pub(crate) clouds: OtherClouds,
+}
+
+/// The clouds beside AWS that a lab simulates.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OtherClouds {
+    pub(crate) google: bool,
+}
+
+impl OtherClouds {
+    pub(crate) const ALL: Self = Self { google: true };
 }
 
 /// What `up --json` prints.
@@ -65,6 +79,8 @@ pub(crate) struct IssuersInfo {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CloudsInfo {
     pub(crate) aws: AwsInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) google: Option<google::GoogleInfo>,
 }
 
 /// The simulated AWS and its root key, which is good for nothing else.
@@ -101,6 +117,8 @@ pub(crate) struct Lab {
     /// The clock of the simulated AWS, which may be moved.
     pub(crate) aws_clock: Arc<ShiftedClock>,
     aws: AwsSim,
+    /// Also to move its clock.
+    pub(crate) google: Option<GoogleSim>,
     tls: Tls,
     registry: Arc<LiveRegistry>,
     store: Arc<SqliteStore>,
@@ -121,7 +139,7 @@ struct Listeners {
 impl Lab {
     /// Starts everything and sets the demonstration up, unless the folder has it already.
     pub(crate) async fn start(options: LabOptions) -> Result<Self> {
-        let LabOptions { folder, port_base, ctx } = options;
+        let LabOptions { folder, port_base, ctx, clouds } = options;
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let folder = folder.canonicalize().with_context(|| format!("cannot use the folder {}", folder.display()))?;
         let lock = lock(&folder)?;
@@ -163,6 +181,14 @@ impl Lab {
         .await
         .map_err(|error| taken(error.into(), port_base))?;
 
+        let (google, google_info) = if clouds.google {
+            let port = port_base.map_or(0, |base| base + 12);
+            let started = google::start(&folder, port, &ctx, &tls.ca_pem).await.map_err(|error| taken(error, port_base))?;
+            (Some(started.0), Some(started.1))
+        } else {
+            (None, None)
+        };
+
         let stop = CancellationToken::new();
         let config =
             |router, listener| tokio::spawn(serve(listener, Some(tls.config.clone()), router, Limits::default(), stop.clone()));
@@ -185,13 +211,14 @@ impl Lab {
                     access_key_id,
                     secret_access_key: secret.expose().to_owned(),
                 },
+                google: google_info,
             },
             demo: DemoInfo::none(&folder),
             data_dir: folder,
         };
         let demo = Demo::default();
         let mut lab =
-            Self { info, demo, skyporten, service, aws_clock, aws, tls, registry, store, ctx, stop, servers, _lock: lock };
+            Self { info, demo, skyporten, service, aws_clock, aws, google, tls, registry, store, ctx, stop, servers, _lock: lock };
         lab.set_up().await.context("cannot set the demonstration up")?;
         Ok(lab)
     }
@@ -235,6 +262,9 @@ impl Lab {
             let _ = server.await;
         }
         self.aws.shutdown().await;
+        if let Some(google) = self.google {
+            google.shutdown().await;
+        }
     }
 }
 

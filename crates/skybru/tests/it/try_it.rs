@@ -43,3 +43,18 @@ fn try_as_json_is_the_same_as_data() {
     assert!(story["unexplained_error"]["what"].as_str().unwrap().starts_with("D-01"));
     assert!(folder.path().join("kept/skybru.db").is_file(), "--keep keeps everything");
 }
+
+#[test]
+fn try_walks_to_google_and_meets_googles_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program(folder.path(), &["try", "--cloud", "gcp", "--json"]).output().unwrap();
+    let lived: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&lived["went_well"], &lived["aws"]), (&Value::Bool(true), &Value::Null), "{lived}");
+    let refusals = lived["google"]["refusals"].as_array().unwrap();
+    let codes: Vec<&str> = refusals.iter().filter_map(|refusal| refusal["code"].as_str()).collect();
+    let (iam, sts) = ("PERMISSION_DENIED", "invalid_grant");
+    assert_eq!(codes, [iam, sts, iam, sts, "unauthorized_client", iam, "AccessDenied"]);
+    let text = "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).";
+    assert_eq!(refusals[0]["text"], text);
+    assert!(lived["google"]["content"].as_str().unwrap().contains("Bergen,07:10"));
+}

@@ -1,16 +1,23 @@
 //! `skybru try`: the whole road, once, on this machine; told so that somebody who knows nothing of OAuth understands what happened and
 //! why it is safe.
 
+mod google;
 mod story;
 mod tell;
+mod walk;
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
+use skybru_core::Ctx;
 
+use self::story::Story;
+use self::walk::Walk;
 use super::{Call, Outcome};
-use crate::lab::{Lab, LabOptions};
+use crate::lab::{Lab, LabOptions, OtherClouds};
+use crate::print::Printer;
 
 /// Arguments of `try`.
 #[derive(Debug, Args)]
@@ -28,23 +35,59 @@ pub(crate) struct TryArgs {
 enum Cloud {
     /// Amazon Web Services
     Aws,
-    /// Every cloud that skybru simulates, which today is AWS
+    /// Google Cloud
+    #[value(name = "gcp", alias = "google")]
+    Google,
+    /// One after the other
     All,
 }
 
+/// Everything that was lived through.
+#[derive(Debug, Serialize)]
+struct Lived {
+    went_well: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws: Option<Story>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    google: Option<Walk>,
+}
+
 pub(crate) async fn run(call: &Call, args: TryArgs) -> Result<Outcome> {
-    let (Cloud::Aws | Cloud::All) = args.cloud;
+    let goes_to = |cloud| args.cloud == cloud || args.cloud == Cloud::All;
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.keep.map_or_else(|| temporary.path().to_path_buf(), |folder| call.system.folder.join(folder));
-    let options = LabOptions { folder, port_base: None, ctx: call.system.ctx.clone() };
+    let clouds = OtherClouds { google: goes_to(Cloud::Google) };
+    let options = LabOptions { folder, port_base: None, ctx: call.system.ctx.clone(), clouds };
     let mut lab = Lab::start(options).await.context("cannot start the lab")?;
-    let story = story::live(&mut lab, &call.system.ctx).await;
+    let lived = live(&mut lab, &call.system.ctx, goes_to(Cloud::Aws)).await;
     lab.stop().await;
-    let story = story?;
-    if call.printer.json {
-        call.printer.object(&story)?;
+    let lived = lived?;
+    if !call.printer.json {
+        tell(&call.printer, &lived)?;
+    } else if let (Some(story), Cloud::Aws) = (&lived.aws, args.cloud) {
+        call.printer.object(story)?;
     } else {
-        tell::tell(&call.printer, &story)?;
+        call.printer.object(&lived)?;
     }
-    Ok(if story.went_well { Outcome::Done } else { Outcome::No })
+    Ok(if lived.went_well { Outcome::Done } else { Outcome::No })
+}
+
+async fn live(lab: &mut Lab, ctx: &Ctx, aws: bool) -> Result<Lived> {
+    let aws = if aws { Some(story::live(lab, ctx).await?) } else { None };
+    let google = if lab.google.is_some() { Some(google::live(lab, ctx).await?) } else { None };
+    let went_well = aws.iter().all(|story| story.went_well) && google.iter().all(|walk| walk.went_well);
+    Ok(Lived { went_well, aws, google })
+}
+
+fn tell(printer: &Printer, lived: &Lived) -> std::io::Result<()> {
+    if let Some(story) = &lived.aws {
+        tell::tell(printer, story)?;
+    }
+    for walk in lived.google.iter() {
+        if lived.aws.is_some() {
+            printer.data("")?;
+        }
+        walk::tell(printer, walk)?;
+    }
+    Ok(())
 }

@@ -44,7 +44,7 @@ pub(super) fn tell(printer: &Printer, story: &Story) -> io::Result<()> {
 }
 
 /// The code on one line, the words on the next, unless they were said just before.
-fn tell_refusal(printer: &Printer, refusal: &Refusal, said: &str) -> io::Result<()> {
+pub(super) fn tell_refusal(printer: &Printer, refusal: &Refusal, said: &str) -> io::Result<()> {
     let mark = if refusal.as_it_must { printer.paint(Style::Good, "ok") } else { printer.paint(Style::Bad, "!!") };
     let code = refusal.code.as_deref().unwrap_or("no code");
     printer.data(&format!("{mark} {:<43} {} {code}", refusal.attempt, refusal.by))?;
@@ -60,7 +60,7 @@ fn short_role(arn: &str) -> &str {
 }
 
 /// On one line, in quotes.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.trim_end().replace('\n', " | "))
 }
 
