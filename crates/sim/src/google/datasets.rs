@@ -65,7 +65,8 @@ impl Table {
             other => other.to_string().into(),
         };
         let row = |row: &Vec<Value>| {
-            let cells: Vec<Value> = columns.iter().filter_map(|place| row.get(*place)).map(|value| json!({"v": text(value)})).collect();
+            let cells: Vec<Value> =
+                columns.iter().filter_map(|place| row.get(*place)).map(|value| json!({"v": text(value)})).collect();
             json!({"f": cells})
         };
         self.rows.iter().skip(start).take(count).map(row).collect()
@@ -134,11 +135,23 @@ mod tests {
     #[test]
     fn the_query_that_reads_a_table_is_understood() {
         let all = Select::parse("SELECT * FROM `skybru-lab.timetables.lines` LIMIT 10;").unwrap();
-        assert_eq!((all.project.as_deref(), all.dataset.as_deref(), all.table.as_str()), (Some("skybru-lab"), Some("timetables"), "lines"));
+        assert_eq!(
+            (all.project.as_deref(), all.dataset.as_deref(), all.table.as_str()),
+            (Some("skybru-lab"), Some("timetables"), "lines")
+        );
         assert_eq!((all.columns.len(), all.limit), (0, Some(10)));
         let some = Select::parse("select a, b\nfrom t.x").unwrap();
         assert_eq!((some.columns, some.limit), (vec!["a".to_owned(), "b".to_owned()], None));
-        for wrong in ["", "SELECT", "DROP TABLE x", "SELECT * FROM a WHERE b", "SELECT count(*) FROM a", "SELECT a b FROM c", "SELECT * FROM a.b.c.d", "SELECT * FROM"] {
+        for wrong in [
+            "",
+            "SELECT",
+            "DROP TABLE x",
+            "SELECT * FROM a WHERE b",
+            "SELECT count(*) FROM a",
+            "SELECT a b FROM c",
+            "SELECT * FROM a.b.c.d",
+            "SELECT * FROM",
+        ] {
             assert!(Select::parse(wrong).is_err(), "{wrong}");
         }
     }

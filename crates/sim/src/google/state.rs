@@ -121,7 +121,8 @@ impl State {
         policy.check()?;
         let known = self.policy(resource).etag;
         if policy.etag.as_ref().is_some_and(|etag| !etag.is_empty() && known.as_ref().is_some_and(|known| known != etag)) {
-            let message = "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.";
+            let message =
+                "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.";
             return Err(ApiError::new("G-14", 409, "ABORTED", message));
         }
         Ok(self.set_policy(resource, policy, now))

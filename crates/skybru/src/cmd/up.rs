@@ -22,7 +22,12 @@ pub(crate) struct UpArgs {
 
 pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
     let folder = call.system.folder.join(&args.data);
-    let options = LabOptions { folder, port_base: Some(args.port_base).filter(|port| *port > 0), ctx: call.system.ctx.clone(), clouds: OtherClouds::ALL };
+    let options = LabOptions {
+        folder,
+        port_base: Some(args.port_base).filter(|port| *port > 0),
+        ctx: call.system.ctx.clone(),
+        clouds: OtherClouds::ALL,
+    };
     // Before anything is started: a stop that comes early must not be lost.
     let stopped = stop_signal()?;
     let lab = Lab::start(options).await.context("cannot start the lab")?;

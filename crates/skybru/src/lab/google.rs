@@ -9,9 +9,7 @@ use skybru_federation::google::Wording;
 use skybru_sim::control::ControlSettings;
 use skybru_sim::google::{GoogleSim, GoogleSimOptions};
 
-use super::organisations::{
-    BUCKET, CONSUMER, PAYROLL, PRIVATE_FILE, RESOURCE, SCOPE, SHARED_FILE, SHARED_PREFIX, TIMETABLE,
-};
+use super::organisations::{BUCKET, CONSUMER, PAYROLL, PRIVATE_FILE, RESOURCE, SCOPE, SHARED_FILE, SHARED_PREFIX, TIMETABLE};
 use super::{Lab, files};
 
 const PROJECT: &str = "skybru-lab";
@@ -49,12 +47,7 @@ impl GoogleInfo {
 }
 
 /// Starts the simulator. `ca_pem` is the lab's own authority, which the real Google would not know.
-pub(super) async fn start(
-    folder: &std::path::Path,
-    port: u16,
-    ctx: &Ctx,
-    ca_pem: &str,
-) -> Result<(GoogleSim, GoogleInfo)> {
+pub(super) async fn start(folder: &std::path::Path, port: u16, ctx: &Ctx, ca_pem: &str) -> Result<(GoogleSim, GoogleInfo)> {
     let token = owner_token(folder, ctx)?;
     let sim = GoogleSim::start(GoogleSimOptions {
         port,
@@ -115,7 +108,8 @@ impl GoogleAdmin {
     async fn put(&self, name: &str, content: &str) -> Result<()> {
         let client = reqwest::Client::builder().no_proxy().build()?;
         let url = format!("{}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={name}", self.endpoint);
-        let request = client.post(url).bearer_auth(self.token.expose()).header("content-type", "text/csv").body(content.to_owned());
+        let request =
+            client.post(url).bearer_auth(self.token.expose()).header("content-type", "text/csv").body(content.to_owned());
         let answer = request.send().await?;
         anyhow::ensure!(answer.status().is_success(), "Google refused the object {name}: {}", answer.text().await?);
         Ok(())

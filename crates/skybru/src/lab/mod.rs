@@ -217,8 +217,22 @@ impl Lab {
             data_dir: folder,
         };
         let demo = Demo::default();
-        let mut lab =
-            Self { info, demo, skyporten, service, aws_clock, aws, google, tls, registry, store, ctx, stop, servers, _lock: lock };
+        let mut lab = Self {
+            info,
+            demo,
+            skyporten,
+            service,
+            aws_clock,
+            aws,
+            google,
+            tls,
+            registry,
+            store,
+            ctx,
+            stop,
+            servers,
+            _lock: lock,
+        };
         lab.set_up().await.context("cannot set the demonstration up")?;
         Ok(lab)
     }

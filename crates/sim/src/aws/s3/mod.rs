@@ -18,8 +18,8 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-pub(crate) use crate::objects::Store;
 use super::Sim;
+pub(crate) use crate::objects::Store;
 
 /// S3's answers to HTTP requests. Cheap to clone.
 #[derive(Clone)]

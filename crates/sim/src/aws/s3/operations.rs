@@ -17,10 +17,10 @@ use s3s::dto::{
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use skybru_federation::aws::s3::Operation;
 
-use crate::objects::{Attributes, NewObject, Object as Stored, StoreError};
 use super::transfer::{Promise, receive, send, timestamp};
 use super::{Objects, access};
 use crate::aws::caller::Caller;
+use crate::objects::{Attributes, NewObject, Object as Stored, StoreError};
 
 /// The most that one page of a listing holds.
 const PAGE: i32 = 1000;

@@ -15,11 +15,11 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::Objects;
 use super::operations::{checksums, encoder, fits, limit, met};
-use crate::objects::{Attributes, NewObject, Object as Stored, Upload};
 use super::transfer::{Promise, receive, send, timestamp};
 use crate::aws::caller::Caller;
 use crate::aws::names;
 use crate::hex::hex;
+use crate::objects::{Attributes, NewObject, Object as Stored, Upload};
 
 /// Every part but the last must have this size.
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;

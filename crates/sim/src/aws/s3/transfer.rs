@@ -17,8 +17,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
 use tokio_util::io::ReaderStream;
 
-use crate::objects::Draft;
 use crate::hex::hex;
+use crate::objects::Draft;
 
 /// The checksums that S3 knows, by the name that they have in headers.
 const ALGORITHMS: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];

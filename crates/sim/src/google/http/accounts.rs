@@ -172,7 +172,8 @@ async fn access_token(call: Call<'_>, one: &str) -> Result<Response<Body>, ApiEr
     let own = state.policy_in_force(&format!("serviceAccounts/{}", account.map_or("", |account| &account.email)), now, delay);
     let project = state.policy_in_force(&format!("projects/{}", sim.project_number), now, delay);
     let policies = [&own, &project];
-    let granted = generate_access_token(&asking.caller, &asking.scopes, &request, account.map(|account| (account, &policies[..])), now)?;
+    let granted =
+        generate_access_token(&asking.caller, &asking.scopes, &request, account.map(|account| (account, &policies[..])), now)?;
     let email = account.map(|account| account.email.clone()).unwrap_or_default();
     let (scopes, expires, expire_time) = (granted.scopes.clone(), granted.expires, granted.expire_time());
     let token = sts::issue(sim, Caller::ServiceAccount { email }, scopes, expires)?;

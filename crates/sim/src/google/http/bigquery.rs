@@ -85,11 +85,13 @@ impl Desk<'_> {
             self.sim.control.propagation_delay(),
         );
         let held = |role: &&str| {
-            project.bindings.iter().any(|binding| {
-                binding.role == **role && binding.members.iter().any(|member| self.who.caller.is_member(member))
-            })
+            project
+                .bindings
+                .iter()
+                .any(|binding| binding.role == **role && binding.members.iter().any(|member| self.who.caller.is_member(member)))
         };
-        let basic: Vec<&str> = ["roles/owner", "roles/editor", "roles/viewer"].iter().copied().filter(|role| held(role)).collect();
+        let basic: Vec<&str> =
+            ["roles/owner", "roles/editor", "roles/viewer"].iter().copied().filter(|role| held(role)).collect();
         basic.iter().any(|role| role_holds(role, permission))
             || dataset_allows(&dataset.access, &self.who.caller, &basic, permission)
             || self.who.may(self.sim, &state, permission, &On::PROJECT)
@@ -109,9 +111,9 @@ impl Desk<'_> {
 
     fn open_table(&self, dataset: &str, table: &str, permission: &str) -> Result<Table, ApiError> {
         let name = format!("{}:{dataset}.{table}", self.project);
-        let opened = self.open(dataset, permission).map_err(|error| {
-            if error.code == 403 { bigquery_denied(permission, "Table", &name) } else { error }
-        })?;
+        let opened = self
+            .open(dataset, permission)
+            .map_err(|error| if error.code == 403 { bigquery_denied(permission, "Table", &name) } else { error })?;
         opened.tables.get(table).cloned().ok_or_else(|| not_found("Table", &name))
     }
 
@@ -303,7 +305,10 @@ impl Desk<'_> {
         select.dataset = select.dataset.or_else(|| default_dataset.map(str::to_owned));
         let dataset = select.dataset.clone();
         let dataset = dataset.ok_or_else(|| {
-            ApiError::invalid("S-21", format!("Table \"{}\" must be qualified with a dataset (e.g. dataset.table).", select.table))
+            ApiError::invalid(
+                "S-21",
+                format!("Table \"{}\" must be qualified with a dataset (e.g. dataset.table).", select.table),
+            )
         })?;
         let table = self.open_table(&dataset, &select.table, "bigquery.tables.getData")?;
         if let Some(unknown) = select.columns.iter().find(|name| table.fields.iter().all(|field| field.name != **name)) {
@@ -405,7 +410,9 @@ fn change(dataset: &mut Dataset, body: &Value) -> Result<(), ApiError> {
             .map_err(|error| ApiError::invalid("G-69", format!("Invalid access entry: {error}")))?;
         dataset.access = entries;
     }
-    if let Some(labels) = body.get("labels").and_then(|labels| serde_json::from_value::<BTreeMap<String, String>>(labels.clone()).ok()) {
+    if let Some(labels) =
+        body.get("labels").and_then(|labels| serde_json::from_value::<BTreeMap<String, String>>(labels.clone()).ok())
+    {
         dataset.labels = labels;
     }
     if let Some(location) = body.get("location").and_then(Value::as_str) {

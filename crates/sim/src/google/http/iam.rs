@@ -153,7 +153,8 @@ async fn one_pool(call: Call<'_>, name: PoolName, verb: Option<&str>) -> Result<
         _ => return Err(no_such_method()),
     };
     asking.require(sim, &state, &permission(name.is_workforce(), false, action), &On::PROJECT)?;
-    let mut pool = state.pools.get(&key).cloned().ok_or_else(|| ApiError::not_found("G-33", "Requested entity was not found."))?;
+    let mut pool =
+        state.pools.get(&key).cloned().ok_or_else(|| ApiError::not_found("G-33", "Requested entity was not found."))?;
     match action {
         "get" => return Ok(json(200, &wire(&pool))),
         "delete" => (pool.state, pool.expire_time) = (Life::Deleted, Some(gone_at(sim))),

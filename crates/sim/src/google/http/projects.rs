@@ -26,10 +26,9 @@ pub(super) async fn answer(call: Call<'_>, segments: &[&str]) -> Result<Response
     asking.require(sim, &state, permission, &On::PROJECT)?;
     let key = format!("projects/{}", sim.project_number);
     match verb {
-        None if call.segments.first().is_some_and(|version| version == "v3") => Ok(json(
-            200,
-            &json!({"name": key, "projectId": sim.project, "displayName": sim.project, "state": "ACTIVE"}),
-        )),
+        None if call.segments.first().is_some_and(|version| version == "v3") => {
+            Ok(json(200, &json!({"name": key, "projectId": sim.project, "displayName": sim.project, "state": "ACTIVE"})))
+        }
         None => Ok(json(
             200,
             &json!({"projectNumber": sim.project_number, "projectId": sim.project, "name": sim.project, "lifecycleState": "ACTIVE"}),

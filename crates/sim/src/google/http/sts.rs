@@ -16,7 +16,8 @@ pub(super) async fn answer(call: Call<'_>) -> Response<Body> {
     let service = call.segments.get(1).cloned().unwrap_or_default();
     let sim = call.sim;
     // G-47, G-62: gcloud sends client credentials, which are its own and public. They are seen and not looked at.
-    let client = call.header("authorization").is_some_and(|value| value.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("basic ")));
+    let client =
+        call.header("authorization").is_some_and(|value| value.get(..6).is_some_and(|it| it.eq_ignore_ascii_case("basic ")));
     let kind = call.header(header::CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
     let parameters = match call.bytes().await {
         Ok(body) => parameters(&body, kind.starts_with("application/json")),

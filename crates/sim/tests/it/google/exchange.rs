@@ -69,7 +69,17 @@ async fn introspection_names_the_principal() {
     let ask = async |token: &str| {
         let url = format!("{}/v1/introspect", google.sim.base_url());
         let form = [("token", token), ("token_type_hint", "urn:ietf:params:oauth:token-type:access_token")];
-        google.client.post(url).basic_auth("id", Some("secret")).form(&form).send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+        google
+            .client
+            .post(url)
+            .basic_auth("id", Some("secret"))
+            .form(&form)
+            .send()
+            .await
+            .unwrap()
+            .json::<serde_json::Value>()
+            .await
+            .unwrap()
     };
     let known = ask(&federated).await;
     assert_eq!(known["active"], true);

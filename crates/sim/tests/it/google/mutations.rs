@@ -177,11 +177,19 @@ const MISTAKES: [Mistake; 32] = [
     }),
     ("a token that lives a second", "internal_error", &["D-12"], |it, _| it.claims["exp"] = (NOW + 1).into()),
     ("a subject from a claim that is not there", "unauthorized_client", &["D-46"], |it, dice| {
-        let absent = *dice.one_of::<&str>(&["assertion.consumer.id", "assertion.Consumer.ID", "assertion.org", "assertion.consumer[0].ID"]);
+        let absent = *dice.one_of::<&str>(&[
+            "assertion.consumer.id",
+            "assertion.Consumer.ID",
+            "assertion.org",
+            "assertion.consumer[0].ID",
+        ]);
         it.map("google.subject", absent);
     }),
     ("an attribute that is no text", "unauthorized_client", &["D-46"], |it, dice| {
-        it.map("attribute.more", dice.one_of::<&str>(&["assertion.consumer", "assertion.iat", "[assertion.scope]", "assertion.scope == 'x'"]));
+        it.map(
+            "attribute.more",
+            dice.one_of::<&str>(&["assertion.consumer", "assertion.iat", "[assertion.scope]", "assertion.scope == 'x'"]),
+        );
     }),
     ("a condition on another value", "unauthorized_client", &["D-45"], |it, dice| {
         it.provider["attributeCondition"] = format!("assertion.scope == '{}'", dice.misspelt(SCOPE)).into();
@@ -191,7 +199,10 @@ const MISTAKES: [Mistake; 32] = [
         it.provider["attributeCondition"] = format!("assertion.{claim} == '{CONSUMER}'").into();
     }),
     ("a mapping that is no CEL", "400", &["G-10", "G-11", "G-8"], |it, dice| {
-        it.map("google.subject", dice.one_of::<&str>(&["assertion.consumer.", "claims.sub", "assertion.sub.replace('a', 'b')", "assertion.sub ="]));
+        it.map(
+            "google.subject",
+            dice.one_of::<&str>(&["assertion.consumer.", "claims.sub", "assertion.sub.replace('a', 'b')", "assertion.sub ="]),
+        );
     }),
     ("two scopes", "403", &["D-15"], |it, dice| {
         let two = format!("{SCOPE} {}", dice.one_of::<&str>(&["entur:other", "entur:demo2", "a:b"]));
@@ -203,20 +214,25 @@ const MISTAKES: [Mistake; 32] = [
         it.account_member = format!("{start}client::{}", dice.misspelt(value));
     }),
     ("an attribute that is not mapped in the binding", "403", &["D-47"], |it, dice| {
-        it.account_member = it.account_member.replace("clientaccess", dice.one_of::<&str>(&["orgno", "client_access", "clientacces"]));
+        it.account_member =
+            it.account_member.replace("clientaccess", dice.one_of::<&str>(&["orgno", "client_access", "clientacces"]));
     }),
     ("another pool in the binding", "403", &["D-47"], |it, dice| {
-        it.account_member = it.account_member.replace("/skyporten/", &format!("/{}/", dice.one_of::<&str>(&["maskinporten", "skyporten2", "skyporte"])));
+        it.account_member = it
+            .account_member
+            .replace("/skyporten/", &format!("/{}/", dice.one_of::<&str>(&["maskinporten", "skyporten2", "skyporte"])));
     }),
     ("principal where principalSet belongs", "400", &["D-47"], |it, _| {
         it.account_member = it.account_member.replace("principalSet://", "principal://");
     }),
     ("a role that gives no tokens", "403", &["D-47"], |it, dice| {
-        it.account_role = (*dice.one_of::<&str>(&["roles/iam.serviceAccountUser", "roles/viewer", "roles/storage.objectViewer"])).to_owned();
+        it.account_role =
+            (*dice.one_of::<&str>(&["roles/iam.serviceAccountUser", "roles/viewer", "roles/storage.objectViewer"])).to_owned();
     }),
     ("a service account without the bucket", "403", &["D-50"], |it, dice| {
         if dice.below(2) == 0 {
-            it.bucket_role = (*dice.one_of::<&str>(&["roles/storage.objectCreator", "roles/storage.legacyBucketReader"])).to_owned();
+            it.bucket_role =
+                (*dice.one_of::<&str>(&["roles/storage.objectCreator", "roles/storage.legacyBucketReader"])).to_owned();
         } else {
             it.bucket_member = format!("serviceAccount:{}", dice.misspelt(ACCOUNT).to_lowercase().replace("reader@", "other@"));
             if it.bucket_member == format!("serviceAccount:{ACCOUNT}") {

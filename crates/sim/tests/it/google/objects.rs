@@ -25,7 +25,10 @@ async fn lists_have_pages_prefixes_and_folders() {
     assert_eq!(names(&list("prefix=timetables/").await), ["timetables/line-1.csv", "timetables/line-2.csv"]);
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
-        let page = list(&format!("maxResults=2&pageToken={token}").replace("&pageToken=&", "").trim_end_matches("&pageToken=").to_owned()).await;
+        let page = list(
+            &format!("maxResults=2&pageToken={token}").replace("&pageToken=&", "").trim_end_matches("&pageToken=").to_owned(),
+        )
+        .await;
         all.extend(names(&page));
         match page["nextPageToken"].as_str() {
             Some(next) => next.clone_into(&mut token),
@@ -77,7 +80,8 @@ async fn a_description_and_bytes_come_in_one_body() {
 async fn an_interrupted_upload_goes_on_where_it_was() {
     let google = google().await;
     let url = format!("{}/upload/storage/v1/b/{BUCKET}/o?uploadType=resumable&name=big", google.sim.base_url());
-    let begun = google.client.post(url).bearer_auth(OWNER_TOKEN).json(&json!({"contentType": "text/plain"})).send().await.unwrap();
+    let begun =
+        google.client.post(url).bearer_auth(OWNER_TOKEN).json(&json!({"contentType": "text/plain"})).send().await.unwrap();
     let session = begun.headers()["location"].to_str().unwrap().to_owned();
     let chunk = async |range: &str, bytes: &'static str| {
         let request = google.client.put(&session).header("content-range", range).body(bytes);
@@ -102,7 +106,10 @@ async fn preconditions_copies_and_deletes() {
     let object = format!("storage/v1/b/{BUCKET}/o/timetables%2Fline-1.csv");
     let generation = google.get(&object, OWNER_TOKEN).await.ok()["generation"].as_str().unwrap().to_owned();
     let upload = async |condition: &str| {
-        let url = format!("{}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=timetables/line-1.csv&{condition}", google.sim.base_url());
+        let url = format!(
+            "{}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=timetables/line-1.csv&{condition}",
+            google.sim.base_url()
+        );
         google.client.post(url).bearer_auth(OWNER_TOKEN).body("new").send().await.unwrap().status().as_u16()
     };
     assert_eq!(upload("ifGenerationMatch=0").await, 412);
@@ -135,7 +142,10 @@ async fn the_xml_api_reads_writes_and_lists() {
     let create = [("x-goog-if-generation-match", "0")];
     assert_eq!(send(Method::PUT, "/x%2Fy", "hello", &create).await.0, 200);
     assert_eq!(send(Method::PUT, "/x%2Fy", "hello", &create).await.0, 412);
-    assert_eq!(send(Method::GET, "/x/y", "", &[("range", "bytes=1-3")]).await, (206, "\"5d41402abc4b2a76b9719d911017c592\"".to_owned(), "ell".to_owned()));
+    assert_eq!(
+        send(Method::GET, "/x/y", "", &[("range", "bytes=1-3")]).await,
+        (206, "\"5d41402abc4b2a76b9719d911017c592\"".to_owned(), "ell".to_owned())
+    );
     let source = format!("{BUCKET}/x%2Fy");
     assert_eq!(send(Method::PUT, "/copy", "", &[("x-goog-copy-source", &source)]).await.0, 200);
     let (_, _, list) = send(Method::GET, "?list-type=2&delimiter=/", "", &[]).await;
@@ -147,7 +157,8 @@ async fn the_xml_api_reads_writes_and_lists() {
     let parts = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{one}</ETag></Part><Part><PartNumber>2</PartNumber><ETag>{two}</ETag></Part></CompleteMultipartUpload>"
     );
-    let completed = google.client.post(url(&format!("/parts?uploadId={id}"))).bearer_auth(OWNER_TOKEN).body(parts).send().await.unwrap();
+    let completed =
+        google.client.post(url(&format!("/parts?uploadId={id}"))).bearer_auth(OWNER_TOKEN).body(parts).send().await.unwrap();
     assert_eq!(completed.status().as_u16(), 200);
     assert_eq!(send(Method::GET, "/parts", "", &[]).await.2, "foobar");
     assert_eq!(send(Method::DELETE, "/parts", "", &[]).await.0, 204);
@@ -170,5 +181,8 @@ async fn a_federated_token_reads_what_is_bound_to_it_and_no_more() {
     google.owner(Method::PUT, &path, &json!({"version": 3, "bindings": [binding]})).await.ok();
     assert_eq!(google.read(&federated, "timetables/line-1.csv").await.status, 200);
     assert_eq!(google.read(&federated, "private/payroll.csv").await.status, 403);
-    assert_eq!(google.get(&format!("storage/v1/b/{BUCKET}/o/x?alt=media"), "ya29.bad").await.message(), (401, "Invalid Credentials"));
+    assert_eq!(
+        google.get(&format!("storage/v1/b/{BUCKET}/o/x?alt=media"), "ya29.bad").await.message(),
+        (401, "Invalid Credentials")
+    );
 }

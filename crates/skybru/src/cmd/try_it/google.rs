@@ -107,12 +107,7 @@ async fn read(bucket: &Bucket, key: &str) -> Result<String, StorageError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn refused(
-    attempt: &'static str,
-    by: &'static str,
-    expected: &'static str,
-    result: Result<(), GoogleExchangeError>,
-) -> Refusal {
+fn refused(attempt: &'static str, by: &'static str, expected: &'static str, result: Result<(), GoogleExchangeError>) -> Refusal {
     let (code, text) = match result {
         Ok(()) => (None, LET_THROUGH.to_owned()),
         Err(GoogleExchangeError::Refused { error, description, .. }) => (Some(error), description),

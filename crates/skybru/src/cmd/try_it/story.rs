@@ -293,7 +293,13 @@ const AWS: &str = "AWS";
 const S3: &str = "S3";
 
 impl Refusal {
-    pub(super) fn new(attempt: &'static str, by: &'static str, expected: &'static str, code: Option<String>, text: String) -> Self {
+    pub(super) fn new(
+        attempt: &'static str,
+        by: &'static str,
+        expected: &'static str,
+        code: Option<String>,
+        text: String,
+    ) -> Self {
         let as_it_must = code.as_deref() == Some(expected);
         Self { attempt, by, expected, code, text, as_it_must }
     }

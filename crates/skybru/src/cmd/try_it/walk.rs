@@ -30,7 +30,12 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(cloud: &'static str, steps: Vec<String>, (file, content): (&'static str, String), refusals: Vec<Refusal>) -> Self {
+    pub(super) fn new(
+        cloud: &'static str,
+        steps: Vec<String>,
+        (file, content): (&'static str, String),
+        refusals: Vec<Refusal>,
+    ) -> Self {
         let went_well = content == TIMETABLE && refusals.iter().all(|refusal| refusal.as_it_must);
         Self { went_well, cloud, steps, file, content, refusals }
     }

@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::http::{Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use skybru_federation::google::policy::{Binding, Policy};
 use skybru_federation::google::ApiError;
+use skybru_federation::google::policy::{Binding, Policy};
 
 use super::{Thing, asking, may, require, store_error};
 use crate::google::caller::On;
@@ -71,7 +71,10 @@ async fn create(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let (sim, now, base) = (call.sim, call.sim.now(), call.base_url());
     let new: NewBucket = call.json().await?;
     if !is_bucket_name(&new.name) {
-        return Err(ApiError::invalid("S-21", format!("Invalid bucket name: '{}'", new.name.chars().take(70).collect::<String>())));
+        return Err(ApiError::invalid(
+            "S-21",
+            format!("Invalid bucket name: '{}'", new.name.chars().take(70).collect::<String>()),
+        ));
     }
     sim.objects.create_bucket(&new.name, now).map_err(|error| store_error(&error, &new.name, ""))?;
     let bucket = Bucket {

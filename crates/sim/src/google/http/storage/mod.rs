@@ -136,12 +136,7 @@ fn store_error(error: &StoreError, bucket: &str, object: &str) -> ApiError {
 }
 
 fn precondition_failed() -> ApiError {
-    ApiError::new(
-        "S-21",
-        412,
-        "FAILED_PRECONDITION",
-        "At least one of the pre-conditions you specified did not hold.",
-    )
+    ApiError::new("S-21", 412, "FAILED_PRECONDITION", "At least one of the pre-conditions you specified did not hold.")
 }
 
 /// Preconditions of a request: which state of the object it expects.

@@ -58,7 +58,9 @@ pub(super) fn list(call: &Call<'_>, bucket: &str) -> Result<Response<Body>, ApiE
     let prefix = call.query("prefix").unwrap_or_default();
     require(sim, &who, "storage.objects.list", Thing::Bucket(bucket))?;
     let limit = call.query("maxResults").and_then(|text| text.parse().ok()).unwrap_or(PAGE).clamp(1, PAGE);
-    let token = call.query("pageToken").map(|token| skybru_protocol::base64url::decode(token).ok().and_then(|b| String::from_utf8(b).ok()));
+    let token = call
+        .query("pageToken")
+        .map(|token| skybru_protocol::base64url::decode(token).ok().and_then(|b| String::from_utf8(b).ok()));
     let after = match token {
         None => String::new(),
         Some(Some(after)) => after,

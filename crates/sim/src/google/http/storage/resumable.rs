@@ -42,7 +42,8 @@ pub(super) async fn begin(call: Call<'_>, bucket: &str) -> Result<Response<Body>
     let note = [conditions.generation.map(|number| number.to_string()), promise.md5, promise.crc32c];
     attributes.metadata.insert(NOTE.to_owned(), note.map(Option::unwrap_or_default).join(" "));
     let id = sim.random_text(48);
-    let upload = Upload { id: id.clone(), key: name.clone(), started: sim.now(), attributes, parts: std::collections::BTreeMap::new() };
+    let upload =
+        Upload { id: id.clone(), key: name.clone(), started: sim.now(), attributes, parts: std::collections::BTreeMap::new() };
     sim.objects.create_upload(bucket, upload).map_err(|error| store_error(&error, bucket, &name))?;
     let location = format!("{base}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}");
     let mut response = empty(200);
@@ -87,7 +88,9 @@ pub(super) async fn go_on(call: Call<'_>, bucket: &str, id: &str) -> Result<Resp
     let upload = find(sim, bucket, id)?;
     let range = match call.header("content-range") {
         None => ContentRange { start: Some(0), total: None },
-        Some(text) => ContentRange::read(text).ok_or_else(|| ApiError::invalid("S-21", "Failed to parse Content-Range header."))?,
+        Some(text) => {
+            ContentRange::read(text).ok_or_else(|| ApiError::invalid("S-21", "Failed to parse Content-Range header."))?
+        }
     };
     let whole = call.header("content-range").is_none();
     let had = received(&upload);
@@ -131,7 +134,8 @@ fn so_far(have: u64) -> Response<Body> {
 async fn finish(sim: &Sim, bucket: &str, mut upload: Upload) -> Result<Object, ApiError> {
     let note = upload.attributes.metadata.remove(NOTE).unwrap_or_default();
     let mut fields = note.split(' ').map(|field| Some(field.to_owned()).filter(|field| !field.is_empty()));
-    let conditions = Conditions { generation: fields.next().flatten().and_then(|text| text.parse().ok()), ..Conditions::default() };
+    let conditions =
+        Conditions { generation: fields.next().flatten().and_then(|text| text.parse().ok()), ..Conditions::default() };
     let promise = Promise { md5: fields.next().flatten(), crc32c: fields.next().flatten() };
     let draft = sim.objects.draft(bucket).map_err(|error| store_error(&error, bucket, &upload.key))?;
     let numbers: Vec<i32> = upload.parts.keys().copied().collect();

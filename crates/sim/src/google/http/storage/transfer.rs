@@ -45,7 +45,10 @@ impl Promise {
     pub(super) fn of_headers(hash: &[&str], content_md5: Option<&str>) -> Self {
         let part = |name: &str| {
             let parts = hash.iter().flat_map(|value| value.split(','));
-            parts.filter_map(|part| part.trim().split_once('=')).find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+            parts
+                .filter_map(|part| part.trim().split_once('='))
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.to_owned())
         };
         Self { md5: part("md5").or_else(|| content_md5.map(str::to_owned)), crc32c: part("crc32c") }
     }
@@ -83,7 +86,8 @@ pub(super) async fn receive<E: std::fmt::Display>(
 ) -> Result<Received, ApiError> {
     let files = |error: std::io::Error| store_error(&StoreError::Files(error), "", "");
     let mut file = BufWriter::with_capacity(CHUNK, File::create(&draft.path).await.map_err(files)?);
-    let (mut md5, mut hasher, mut size) = (Md5::new(), ChecksumHasher { crc32c: Some(Default::default()), ..Default::default() }, 0);
+    let (mut md5, mut hasher, mut size) =
+        (Md5::new(), ChecksumHasher { crc32c: Some(Default::default()), ..Default::default() }, 0);
     let mut stream = std::pin::pin!(stream);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| ApiError::invalid("S-21", format!("The upload broke off: {error}")))?;
@@ -207,8 +211,7 @@ pub(super) async fn send(
         }
     }
     for (name, value) in &object.attributes.metadata {
-        if let (Ok(name), Ok(value)) =
-            (header::HeaderName::try_from(format!("x-goog-meta-{name}")), HeaderValue::from_str(value))
+        if let (Ok(name), Ok(value)) = (header::HeaderName::try_from(format!("x-goog-meta-{name}")), HeaderValue::from_str(value))
         {
             response.headers_mut().insert(name, value);
         }

@@ -77,7 +77,8 @@ pub(super) fn name_of(call: &Call<'_>, described: &Described) -> Result<String, 
 pub(super) async fn media(call: Call<'_>, bucket: &str) -> Result<Response<Body>, ApiError> {
     let described = Described { content_type: call.header("content-type").map(str::to_owned), ..Described::default() };
     let promise = promised_in_headers(&call);
-    store(call, bucket, described, promise, |body| body.into_data_stream().map(|chunk| chunk.map_err(|error| error.to_string()))).await
+    store(call, bucket, described, promise, |body| body.into_data_stream().map(|chunk| chunk.map_err(|error| error.to_string())))
+        .await
 }
 
 pub(super) fn promised_in_headers(call: &Call<'_>) -> Promise {
@@ -190,7 +191,10 @@ fn boundary_of(content_type: &str) -> Option<String> {
     if !kind.trim().eq_ignore_ascii_case("multipart/related") {
         return None;
     }
-    let boundary = parameters.split(';').filter_map(|part| part.trim().split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("boundary"))?;
+    let boundary = parameters
+        .split(';')
+        .filter_map(|part| part.trim().split_once('='))
+        .find(|(name, _)| name.eq_ignore_ascii_case("boundary"))?;
     let boundary = boundary.1.trim_matches(['"', '\'']);
     (!boundary.is_empty() && boundary.len() <= 200).then(|| boundary.to_owned())
 }

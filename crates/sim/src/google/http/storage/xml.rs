@@ -101,7 +101,9 @@ fn list(call: &Call<'_>, bucket: &str) -> Result<Response<Body>, ApiError> {
     let limit = call.query("max-keys").and_then(|text| text.parse().ok()).unwrap_or(PAGE).min(PAGE);
     let token = call.query("continuation-token").map(|token| {
         let bytes = skybru_protocol::base64url::decode(token).ok();
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| ApiError::invalid("S-21", "Invalid continuation token."))
+        bytes
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| ApiError::invalid("S-21", "Invalid continuation token."))
     });
     let after = token.transpose()?.or_else(|| call.query("start-after").map(str::to_owned)).unwrap_or_default();
     let page = sim.objects.list(bucket, prefix, delimiter, &after, limit).map_err(|error| store_error(&error, bucket, ""))?;
@@ -147,7 +149,8 @@ async fn get(call: &Call<'_>, bucket: &str, name: &str) -> Result<Response<Body>
         return Err(ApiError::not_found("D-50", format!("No such object: {bucket}/{name}")));
     }
     let etag = format!("\"{}\"", object.etag);
-    let names = |header: &str| call.header(header).map(|list| list.split(',').any(|one| ["*", etag.as_str()].contains(&one.trim())));
+    let names =
+        |header: &str| call.header(header).map(|list| list.split(',').any(|one| ["*", etag.as_str()].contains(&one.trim())));
     if names("if-match") == Some(false) || !Conditions::of_headers(call).hold(Some(&object)) {
         return Err(super::precondition_failed());
     }
@@ -184,8 +187,7 @@ async fn put(call: Call<'_>, bucket: &str, name: &str) -> Result<Response<Body>,
         None => (receive(&draft, call.into_body().into_data_stream()).await?, false),
         Some(source) => {
             let source = super::super::decoded(source.trim_start_matches('/'));
-            let (from_bucket, from) =
-                source.split_once('/').ok_or_else(|| ApiError::invalid("S-21", "Invalid copy source."))?;
+            let (from_bucket, from) = source.split_once('/').ok_or_else(|| ApiError::invalid("S-21", "Invalid copy source."))?;
             require(sim, &who, "storage.objects.get", Thing::Object(from_bucket, from))?;
             let (object, path) = sim.objects.object(from_bucket, from).map_err(|error| store_error(&error, from_bucket, from))?;
             described = object.attributes;
@@ -240,8 +242,10 @@ fn begin(call: &Call<'_>, bucket: &str, name: &str) -> Result<Response<Body>, Ap
 async fn part(call: Call<'_>, bucket: &str, name: &str, id: &str) -> Result<Response<Body>, ApiError> {
     let (sim, who) = (call.sim, asking(&call)?);
     require_write(sim, &who, bucket, name)?;
-    let number: Option<i32> = call.query("partNumber").and_then(|text| text.parse().ok()).filter(|number| (1..=10_000).contains(number));
-    let number = number.ok_or_else(|| ApiError::invalid("S-21", "Part number must be an integer between 1 and 10000, inclusive."))?;
+    let number: Option<i32> =
+        call.query("partNumber").and_then(|text| text.parse().ok()).filter(|number| (1..=10_000).contains(number));
+    let number =
+        number.ok_or_else(|| ApiError::invalid("S-21", "Part number must be an integer between 1 and 10000, inclusive."))?;
     sim.objects.upload(bucket, name, id).map_err(|error| store_error(&error, bucket, name))?;
     let promise = promised_in_headers(&call);
     let draft = sim.objects.draft(bucket).map_err(|error| store_error(&error, bucket, name))?;
@@ -278,8 +282,8 @@ async fn complete(call: Call<'_>, bucket: &str, name: &str, id: &str) -> Result<
     let upload = sim.objects.upload(bucket, name, id).map_err(|error| store_error(&error, bucket, name))?;
     let body = axum::body::to_bytes(call.into_body(), LARGEST_LIST).await;
     let body = body.map_err(|_| ApiError::invalid("S-21", "The list of parts is too long."))?;
-    let complete: Complete =
-        quick_xml::de::from_reader(&body[..]).map_err(|_| ApiError::invalid("S-21", "The XML you provided was not well-formed."))?;
+    let complete: Complete = quick_xml::de::from_reader(&body[..])
+        .map_err(|_| ApiError::invalid("S-21", "The XML you provided was not well-formed."))?;
     let in_order = complete.parts.windows(2).all(|pair| pair[0].part_number < pair[1].part_number);
     let known = |part: &CompletePart| {
         upload.parts.get(&part.part_number).is_some_and(|known| part.etag.is_empty() || part.etag.trim_matches('"') == known.md5)
