@@ -1,6 +1,7 @@
 //! `cargo xtask gen`: files in `docs/reference` that are made from the sources. With `--check` it only says which are out of date.
 
 mod mentions;
+mod openapi;
 mod rules;
 
 use std::fs;
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 /// What is made: a name in `docs/reference`, and how.
 type Page = (&'static str, fn(&Path) -> Result<String>);
 
-const PAGES: [Page; 1] = [("rules.md", rules::page)];
+const PAGES: [Page; 2] = [("rules.md", rules::page), ("openapi.json", openapi::page)];
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
