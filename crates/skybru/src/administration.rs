@@ -15,6 +15,9 @@ use skybru_store::LiveRegistry;
 pub(crate) const SCOPES: [&str; 4] =
     ["idporten:dcr.write", "idporten:dcr/onbehalfof:write", "idporten:scopes.write", "skybru:operator"];
 
+/// Those of them that an organisation needs to administer itself.
+pub(crate) const OWN: [&str; 3] = ["idporten:dcr.write", "idporten:dcr/onbehalfof:write", "idporten:scopes.write"];
+
 /// Further scopes of the API. Whoever registers clients for others needs the operator's consent.
 const OTHERS: [(&str, bool); 5] = [
     ("idporten:dcr.read", true),

@@ -29,7 +29,7 @@ impl Lab {
     pub(super) async fn set_up(&mut self) -> Result<()> {
         self.register_organisations().await?;
         self.register_scopes().await?;
-        let administration = &administration::SCOPES[..2];
+        let administration = &administration::OWN;
         self.demo = Demo {
             consumer: self.register_client(CONSUMER, "demo", "client.jwk", &[SCOPE, OPEN_SCOPE]).await?,
             outsider: self.register_client(OUTSIDER, "outsider", "outsider.jwk", &[OPEN_SCOPE]).await?,
