@@ -8,6 +8,7 @@
 //! * [`clean`]: a pasted token, cleaned or refused
 //! * [`aws`], [`google`], [`azure`]: exchange of a token for a cloud's credentials
 //! * [`format`](mod@format): credentials in the forms that other tools read
+//! * [`guardian`]: a client's next key, and the end of its old one
 //! * [`selfservice`]: the API with which scopes, accesses, clients and keys are registered
 //! * [`storage`]: listing and transfer of objects
 //! * [`inspect`](mod@inspect): what a token says, explained
@@ -20,6 +21,7 @@ mod cache;
 pub mod clean;
 pub mod format;
 pub mod google;
+pub mod guardian;
 pub mod http;
 pub mod inspect;
 pub mod introspect;

@@ -56,6 +56,11 @@ impl SelfServiceApi {
         Self { http, base: base.trim_end_matches('/').to_owned(), tokens, request }
     }
 
+    /// The time by the clock that tokens are asked for with.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.tokens.now()
+    }
+
     /// One call. `path` begins with a slash and is encoded already; the answer is the API's JSON.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiCallError> {
         let token = self.tokens.token(&self.request).await?;

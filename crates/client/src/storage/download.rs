@@ -21,8 +21,8 @@ use super::service::PATIENCE;
 use super::store::Opened;
 use super::{Bucket, ObjectInfo, Progress, StorageError, Transferred};
 
-/// What is fetched by one request of a long object: 16 MiB.
-const PART: u64 = 16 * 1024 * 1024;
+/// What is fetched by one request of a long object: 8 MiB.
+const PART: u64 = 8 * 1024 * 1024;
 
 const PARTS_AT_ONCE: usize = 4;
 

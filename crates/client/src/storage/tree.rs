@@ -98,9 +98,10 @@ fn second(time: Option<SystemTime>) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or_default()
 }
 
-/// Part sizes that common tools upload with: ours, and the 8 MiB of AWS's.
-fn usual_part_sizes(length: u64) -> [u64; 2] {
-    [part_size(Some(length)) as u64, 8 * 1024 * 1024]
+/// Part sizes that common tools upload with: ours, the 8 MiB of AWS's, and 16 MiB.
+fn usual_part_sizes(length: u64) -> [u64; 3] {
+    const MIB: u64 = 1024 * 1024;
+    [part_size(Some(length)) as u64, 8 * MIB, 16 * MIB]
 }
 
 /// Whether the file has the content that the `ETag` tells. `None`: the `ETag` is no sum of the content, or of unknown parts.

@@ -23,8 +23,8 @@ use super::error::{Operation, local};
 use super::store::{LeftOver, Store};
 use super::{Bucket, Progress, StorageError, Transferred};
 
-/// What is longer goes up in parts, several at once: 16 MiB.
-pub const MULTIPART_FROM: u64 = 16 * 1024 * 1024;
+/// What is longer goes up in parts, several at once: 8 MiB.
+pub const MULTIPART_FROM: u64 = 8 * 1024 * 1024;
 
 /// S3 takes at most so many parts.
 const MOST_PARTS: u64 = 10_000;
@@ -57,7 +57,7 @@ impl Bucket {
         Ok(sent)
     }
 
-    /// Copies a stream to the object `key`; `length` in bytes, where known. Of a stream without known length at most 160 GB are taken.
+    /// Copies a stream to the object `key`; `length` in bytes, where known. Of a stream without known length at most 80 GB are taken.
     pub async fn upload_stream(
         &self,
         mut from: impl AsyncRead + Send + Unpin,

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use skybru_core::IssuerUrl;
-use skybru_protocol::jose::SigningKeyError;
 use skybru_protocol::oauth::ErrorBody;
+use skybru_signer::SignError;
 
 use super::metadata::MetadataError;
 use crate::http::HttpError;
@@ -18,7 +18,7 @@ pub enum TokenError {
     Metadata(#[from] MetadataError),
     /// The assertion could not be signed.
     #[error("could not sign the assertion")]
-    Sign(#[from] SigningKeyError),
+    Sign(#[source] Arc<SignError>),
     /// The issuer did not answer.
     #[error("could not get an answer from {issuer}")]
     Unreachable {
@@ -160,6 +160,12 @@ impl fmt::Display for Refusal {
             write!(f, ", trace id {trace_id}")?;
         }
         f.write_str(")")
+    }
+}
+
+impl From<SignError> for TokenError {
+    fn from(error: SignError) -> Self {
+        Self::Sign(Arc::new(error))
     }
 }
 

@@ -9,27 +9,47 @@ mod metadata;
 mod source;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use skybru_core::{ClientId, IssuerUrl, OrgNumber, ScopeSet, Secret};
-use skybru_protocol::jose::SigningKey;
 use skybru_protocol::oauth::TokenAnswer;
+use skybru_signer::Signer;
 
 pub use assertion::{Assertion, LIFETIME_SECONDS, sign_assertion};
 pub use error::{Refusal, TokenError, code_hint};
 pub use metadata::{IssuerMetadata, MetadataError};
 pub use source::TokenSource;
 
-/// Who we are at an issuer.
-#[derive(Debug)]
+/// Who we are at an issuer. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct ClientIdentity {
     /// The issuer, byte for byte: it is the assertion's `aud`.
     pub issuer: IssuerUrl,
     /// The client's id there.
     pub client_id: ClientId,
-    /// The key that is registered for the client.
-    pub key: SigningKey,
+    /// The client's key, wherever it lives.
+    pub key: Arc<dyn Signer>,
+    /// How the issuer knows the key.
+    pub proof: KeyProof,
+}
+
+/// How an issuer knows a client's key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyProof {
+    /// It is registered: the assertion names it by `kid`.
+    #[default]
+    Registered,
+    /// A business certificate is over it: the assertion carries the chain as `x5c`, and the client has no registered keys.
+    Certificate,
+}
+
+impl ClientIdentity {
+    /// A client whose key is registered.
+    pub fn new(issuer: IssuerUrl, client_id: ClientId, key: impl Signer + 'static) -> Self {
+        Self { issuer, client_id, key: Arc::new(key), proof: KeyProof::Registered }
+    }
 }
 
 /// What to ask for.

@@ -87,6 +87,10 @@ impl TokenSource {
         &self.identity
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ctx.clock.now()
+    }
+
     /// By how many seconds the issuer's clock was found ahead of ours (negative: behind); zero as long as nothing was noticed.
     pub fn skew_seconds(&self) -> i64 {
         self.skew.load(Ordering::Relaxed)
@@ -162,7 +166,7 @@ impl TokenSource {
             Err(error) => return later_if_it_may_pass(error),
         };
         let now = self.ctx.clock.unix_seconds().saturating_add(self.skew_seconds());
-        let assertion = sign_assertion(&self.identity, request, now, &*self.ctx.randomness)?;
+        let assertion = sign_assertion(&self.identity, request, now, &*self.ctx.randomness).await?;
         debug!(client.id = %self.identity.client_id, jti = assertion.jti, key.id = %self.identity.key.kid(), "asking for a token");
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.jwt.expose())];
         let answer = match self.http.post_form(&endpoint, "application/json", &form).await {

@@ -14,6 +14,7 @@ use skybru_client::token::{ClientIdentity, TokenRequest, TokenSource};
 use skybru_core::{Ctx, IssuerUrl};
 use skybru_protocol::jose::{Jws, SigningKey};
 use skybru_protocol::oauth::TokenForm;
+use skybru_signer::LocalSigner;
 
 use crate::{NOW, at_once, http, serve};
 
@@ -70,7 +71,7 @@ impl TestIssuer {
     }
 
     pub(crate) fn identity(&self) -> ClientIdentity {
-        ClientIdentity { issuer: self.url.clone(), client_id: "client-1".parse().unwrap(), key: key() }
+        ClientIdentity::new(self.url.clone(), "client-1".parse().unwrap(), LocalSigner::from(key()))
     }
 
     pub(crate) fn source(&self, ctx: &Ctx) -> TokenSource {

@@ -25,7 +25,7 @@ async fn no_public_type_prints_a_token_a_secret_or_a_key() {
     let credentials_source: Arc<AwsCredentialSource> = Arc::new(source(&ctx, &issuer, target(&sts)));
     let credentials = credentials_source.credentials().await.unwrap();
     let target = target(&sts);
-    let assertion = sign_assertion(&issuer.identity(), &request(), NOW, &*ctx.randomness).unwrap();
+    let assertion = sign_assertion(&issuer.identity(), &request(), NOW, &*ctx.randomness).await.unwrap();
     let pid = TokenRequest { pid: Some("17912099997".to_owned()), ..request() };
 
     let things: Vec<&dyn Debug> = vec![&*tokens, &*token, &*credentials_source, &*credentials, &assertion, &pid];

@@ -7,6 +7,7 @@ mod azure_storage;
 mod clouds;
 mod exchange;
 mod google;
+mod guardian;
 mod http;
 mod inspect;
 mod issuer;

@@ -185,7 +185,7 @@ async fn a_long_file_goes_up_in_parts() {
 /// Also when it was interrupted in the middle of a part.
 #[tokio::test]
 async fn a_long_object_comes_down_in_parts() {
-    let part = 16 * 1024 * 1024;
+    let part = 8 * 1024 * 1024;
     let content: Vec<u8> = (0..3 * part + 1000).map(|n| u8::try_from(n % 251).unwrap()).collect();
     let s3 = TestS3::start(&[("t/2026/y.csv", &content)]).await;
     let (bucket, folder) = (open(&s3, BUCKET).await, tempfile::tempdir().unwrap());

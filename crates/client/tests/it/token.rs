@@ -254,11 +254,9 @@ async fn a_connection_that_breaks_is_tried_again_with_a_new_assertion() {
         requests
     });
     let (ctx, _) = ctx();
-    let identity = ClientIdentity {
-        issuer: format!("http://{address}").parse().unwrap(),
-        client_id: "client-1".parse().unwrap(),
-        key: crate::issuer::key(),
-    };
+    let key = skybru_signer::LocalSigner::from(crate::issuer::key());
+    let issuer = format!("http://{address}").parse().unwrap();
+    let identity = ClientIdentity::new(issuer, "client-1".parse().unwrap(), key);
     let source = TokenSource::new(ctx, http(), identity).with_retry(crate::at_once());
     let source = source.with_token_endpoint(format!("http://{address}/token")).unwrap();
     assert!(source.token(&request()).await.is_ok());

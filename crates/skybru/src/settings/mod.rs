@@ -1,6 +1,7 @@
 //! Settings: environment over file over nothing. Each value knows where it came from; unknown keys are errors.
 
 mod clouds;
+mod keys;
 mod layers;
 mod nais;
 mod options;

@@ -147,10 +147,18 @@ pub(crate) struct ClientOptions {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct KeyOptions {
-    /// A file: JWK, or PEM (PKCS#8 or PKCS#1). Relative to the settings file.
+    /// A file: JWK, or PEM (PKCS#8, PKCS#1 or SEC1), perhaps with certificates. Relative to the settings file.
     pub(crate) file: Option<String>,
     /// An environment variable that holds the same.
     pub(crate) env: Option<String>,
+    /// A PKCS#12 file, as certificate authorities hand business certificates out. Relative to the settings file.
+    pub(crate) pkcs12: Option<String>,
+    /// The file with the PKCS#12 file's passphrase.
+    pub(crate) password_file: Option<String>,
+    /// Which key of a PKCS#12 file, when it holds several.
+    pub(crate) alias: Option<String>,
+    /// A key in hardware: an RFC 7512 URI. `pin-source` in it names the file with the PIN.
+    pub(crate) pkcs11: Option<String>,
     /// The key id, when the file does not say it or says it wrongly.
     pub(crate) key_id: Option<String>,
 }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use skybru_client::aws::{AwsTarget, NameError};
 use skybru_client::http::HttpOptions;
 use skybru_client::token::{ClientIdentity, TokenRequest};
-use skybru_core::{KeyId, ScopeSet};
-use skybru_protocol::jose::SigningKey;
+use skybru_core::ScopeSet;
 
 use super::layers::{Settings, SettingsError};
 use super::options::{AwsOptions, ClientOptions, RegistryOptions, ServerOptions, TargetOptions};
@@ -66,40 +65,13 @@ impl Settings {
     pub(crate) fn identity(&self, name: &str, system: &System) -> Result<ClientIdentity, SettingsError> {
         let client = self.client(name)?;
         let key = |member: &str| format!("clients.{name}.{member}");
+        let (signer, proof) = self.signer(name, client, system)?;
         Ok(ClientIdentity {
             issuer: parse(&key("issuer"), &client.issuer)?,
             client_id: parse(&key("client-id"), &client.client_id)?,
-            key: self.private_key(name, client, system)?,
+            key: signer,
+            proof,
         })
-    }
-
-    fn private_key(&self, name: &str, client: &ClientOptions, system: &System) -> Result<SigningKey, SettingsError> {
-        let failed = |place: String, source: Box<dyn std::error::Error + Send + Sync>| SettingsError::PrivateKey {
-            client: name.to_owned(),
-            place,
-            source,
-        };
-        let options = &client.key;
-        let (place, text) = match (&options.file, &options.env) {
-            (Some(file), None) => {
-                let path = self.folder.join(file);
-                let place = path.display().to_string();
-                let text = std::fs::read_to_string(&path).map_err(|error| failed(place.clone(), error.into()))?;
-                (place, text)
-            }
-            (None, Some(variable)) => {
-                let place = format!("variable {variable}");
-                let text = system.var(variable).ok_or_else(|| failed(place.clone(), "the variable is not set".into()))?;
-                (place, text.to_owned())
-            }
-            _ => {
-                let problem = "expected either file = \"client.jwk\" or env = \"NAME\"".to_owned();
-                return Err(SettingsError::Value { key: format!("clients.{name}.key"), problem });
-            }
-        };
-        let key_id: Option<KeyId> =
-            options.key_id.as_deref().map(|text| parse(&format!("clients.{name}.key.key-id"), text)).transpose()?;
-        SigningKey::from_text(&text, key_id.as_ref()).map_err(|error| failed(place, error.into()))
     }
 
     /// What HTTP needs for a client: its CA and its proxy.

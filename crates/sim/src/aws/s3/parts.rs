@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
@@ -10,8 +11,6 @@ use s3s::dto::{
     MultipartUpload, Part as ListedPart, Range, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
 
 use super::Objects;
 use super::operations::{checksums, encoder, fits, limit, met};
@@ -110,17 +109,17 @@ impl Objects {
         check_parts(&upload, &named)?;
         let draft = self.store.draft(&input.bucket)?;
         let (mut md5, mut size) = (Md5::new(), 0);
-        let mut file = File::create(&draft.path).await.map_err(S3Error::internal_error)?;
+        let mut paths = Vec::with_capacity(named.len());
         for (number, _) in &named {
             let missing = || S3Error::new(S3ErrorCode::InvalidPart);
             let part = upload.parts.get(number).ok_or_else(missing)?;
             md5.update(&unhex(&part.md5).map_err(S3Error::internal_error)?);
             size += part.size;
-            let path = self.store.part_path(&input.bucket, &upload, *number).ok_or_else(missing)?;
-            let mut from = File::open(path).await.map_err(S3Error::internal_error)?;
-            tokio::io::copy(&mut from, &mut file).await.map_err(S3Error::internal_error)?;
+            paths.push(self.store.part_path(&input.bucket, &upload, *number).ok_or_else(missing)?);
         }
-        file.flush().await.map_err(S3Error::internal_error)?;
+        let whole = draft.path.clone();
+        let joined = tokio::task::spawn_blocking(move || join(&paths, &whole)).await.map_err(S3Error::internal_error)?;
+        joined.map_err(S3Error::internal_error)?;
         let etag = format!("{}-{}", hex(&md5.finalize()), named.len());
         let new = NewObject {
             key: input.key.clone(),
@@ -190,6 +189,15 @@ impl Objects {
             ..Default::default()
         }))
     }
+}
+
+/// Puts files together. The kernel does it by itself where it can: a long object is not read and written once more.
+fn join(parts: &[PathBuf], whole: &Path) -> io::Result<()> {
+    let mut file = std::fs::File::create(whole)?;
+    for part in parts {
+        io::copy(&mut std::fs::File::open(part)?, &mut file)?;
+    }
+    Ok(())
 }
 
 fn check_part_number(number: i32) -> S3Result<()> {

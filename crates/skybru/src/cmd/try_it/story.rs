@@ -16,6 +16,7 @@ use skybru_federation::aws::{LintInput, PresentedToken, lint};
 use skybru_federation::explain_error;
 use skybru_issuer::selfservice::Caller;
 use skybru_protocol::jose::{Jws, SigningKey};
+use skybru_signer::LocalSigner;
 use skybru_protocol::oauth::{ErrorBody, JWT_BEARER};
 use skybru_store::registry::AccessState;
 
@@ -155,7 +156,7 @@ impl Actors {
         let issuer: IssuerUrl = lab.info.issuers.skyporten.parse()?;
         let source = |client: &str, file: &str| -> Result<Arc<TokenSource>> {
             let key = SigningKey::from_text(&std::fs::read_to_string(lab.info.data_dir.join(file))?, None)?;
-            let identity = ClientIdentity { issuer: issuer.clone(), client_id: client.parse()?, key };
+            let identity = ClientIdentity::new(issuer.clone(), client.parse()?, LocalSigner::from(key));
             Ok(Arc::new(TokenSource::new(ctx.clone(), http.clone(), identity)))
         };
         let aws = &lab.info.clouds.aws;
@@ -230,7 +231,7 @@ impl Actors {
     async fn replay(&self) -> Result<Refusal> {
         let request = TokenRequest::new(SCOPE.parse()?).with_resource(RESOURCE);
         let now = self.ctx.clock.unix_seconds();
-        let assertion = sign_assertion(self.consumer.identity(), &request, now, &*self.ctx.randomness)?;
+        let assertion = sign_assertion(self.consumer.identity(), &request, now, &*self.ctx.randomness).await?;
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.jwt.expose())];
         let endpoint = self.issuer.endpoint("token");
         let first = self.http.post_form(&endpoint, "application/json", &form).await?;
@@ -253,7 +254,7 @@ impl Actors {
     ) -> Result<UnexplainedError> {
         let (client_id, key) = &self.consumer_key;
         let key = SigningKey::from_text(key.expose(), None)?;
-        let identity = ClientIdentity { issuer: issuer.clone(), client_id: client_id.clone(), key };
+        let identity = ClientIdentity::new(issuer.clone(), client_id.clone(), LocalSigner::from(key));
         let source = TokenSource::new(self.ctx.clone(), self.http.clone(), identity);
         let token = self.token(&source, SCOPE, RESOURCE).await.context("the Skyporten of 2023 gives no token")?;
         let target = AwsTarget { role: role.parse()?, ..self.target.clone() };

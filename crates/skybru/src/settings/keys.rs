@@ -1,0 +1,99 @@
+//! Where a client's private key is, and how to open it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use skybru_client::token::KeyProof;
+use skybru_core::{KeyId, Secret};
+use skybru_signer::pkcs11::{Pkcs11Signer, Pkcs11Uri};
+use skybru_signer::{LocalSigner, Signer, from_pkcs12};
+
+use super::layers::{Settings, SettingsError};
+use super::options::{ClientOptions, KeyOptions};
+use super::resolve::parse;
+use crate::system::System;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl Settings {
+    /// The client's key, opened, and how the issuer knows it: by its id, or, when it came with a certificate and no `key-id` was set, by
+    /// that.
+    pub(crate) fn signer(
+        &self,
+        name: &str,
+        client: &ClientOptions,
+        system: &System,
+    ) -> Result<(Arc<dyn Signer>, KeyProof), SettingsError> {
+        let options = &client.key;
+        let key = format!("clients.{name}.key");
+        let kid: Option<KeyId> = options.key_id.as_deref().map(|text| parse(&format!("{key}.key-id"), text)).transpose()?;
+        let (place, opened) = match sources(options)[..] {
+            ["file"] => {
+                let path = self.folder.join(options.file.as_deref().unwrap_or_default());
+                (path.display().to_string(), read(&path).and_then(|text| from_text(&text, kid.as_ref())))
+            }
+            ["env"] => {
+                let variable = options.env.as_deref().unwrap_or_default();
+                let text = system.var(variable).ok_or_else(|| Cause::from("the variable is not set"));
+                (format!("variable {variable}"), text.and_then(|text| from_text(text, kid.as_ref())))
+            }
+            ["pkcs12"] => {
+                let path = self.folder.join(options.pkcs12.as_deref().unwrap_or_default());
+                (path.display().to_string(), self.pkcs12(&path, options, kid.as_ref()))
+            }
+            ["pkcs11"] => {
+                let uri: Pkcs11Uri = parse(&format!("{key}.pkcs11"), options.pkcs11.as_deref().unwrap_or_default())?;
+                ("the hardware module".to_owned(), self.pkcs11(uri, kid.as_ref()))
+            }
+            _ => {
+                let problem = "expected one of file = \"client.jwk\", env = \"NAME\", pkcs12 = \"client.p12\" (with password-file) and \
+                               pkcs11 = \"pkcs11:token=…;object=…?module-path=…\""
+                    .to_owned();
+                return Err(SettingsError::Value { key, problem });
+            }
+        };
+        let signer = opened.map_err(|source| SettingsError::PrivateKey { client: name.to_owned(), place, source })?;
+        let proof = if signer.certificates().is_empty() || kid.is_some() { KeyProof::Registered } else { KeyProof::Certificate };
+        Ok((signer, proof))
+    }
+
+    fn pkcs12(&self, path: &Path, options: &KeyOptions, kid: Option<&KeyId>) -> Result<Arc<dyn Signer>, Cause> {
+        let bytes = std::fs::read(path)?;
+        let file = options.password_file.as_deref().ok_or("it needs password-file = \"FILE\" beside it")?;
+        let password = secret_in(&self.folder.join(file))?;
+        Ok(Arc::new(from_pkcs12(&bytes, &password, options.alias.as_deref(), kid)?))
+    }
+
+    /// Opening asks the module for the public half, which takes its time.
+    fn pkcs11(&self, uri: Pkcs11Uri, kid: Option<&KeyId>) -> Result<Arc<dyn Signer>, Cause> {
+        let pin = uri.pin_source.as_ref().map(|file| secret_in(&self.folder.join(file))).transpose()?;
+        let opening = Pkcs11Signer::open(uri, pin, kid);
+        let opened = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opening))?;
+        Ok(Arc::new(opened))
+    }
+}
+
+/// The names of those sources that are set.
+fn sources(options: &KeyOptions) -> Vec<&'static str> {
+    let all = [
+        ("file", options.file.is_some()),
+        ("env", options.env.is_some()),
+        ("pkcs12", options.pkcs12.is_some()),
+        ("pkcs11", options.pkcs11.is_some()),
+    ];
+    all.into_iter().filter_map(|(name, set)| set.then_some(name)).collect()
+}
+
+fn from_text(text: &str, kid: Option<&KeyId>) -> Result<Arc<dyn Signer>, Cause> {
+    Ok(Arc::new(LocalSigner::from_text(text, kid)?))
+}
+
+fn read(path: &Path) -> Result<String, Cause> {
+    Ok(std::fs::read_to_string(path)?)
+}
+
+/// A passphrase or PIN: the file without its last line feed.
+fn secret_in(path: &Path) -> Result<Secret, Cause> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Ok(Secret::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
