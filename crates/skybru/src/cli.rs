@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    agent, cat, completions, config, cp, credentials, doctor, exec, inspect, issuer, ls, man, registry, rm, sync, token, try_it,
-    up,
+    agent, cat, completions, config, cp, credentials, delta, doctor, exec, inspect, issuer, ls, man, registry, rm, sync, token,
+    try_it, up,
 };
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     /// Exchange a token for cloud credentials
     Credentials(credentials::CredentialsArgs),
+    /// Write a profile for Delta Sharing clients
+    DeltaProfile(delta::DeltaArgs),
     /// Run a command with cloud credentials
     Exec(exec::ExecArgs),
     /// Hand tokens and credentials to the programs of this machine

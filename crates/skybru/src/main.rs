@@ -57,6 +57,7 @@ async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
         Command::Token(args) => cmd::token::run(call, args).await,
         Command::Inspect(args) => cmd::inspect::run(call, args).await,
         Command::Credentials(args) => cmd::credentials::run(call, args).await,
+        Command::DeltaProfile(args) => cmd::delta::run(call, args).await,
         Command::Exec(args) => cmd::exec::run(call, args).await,
         Command::Agent(args) => cmd::agent::run(call, args).await,
         Command::Ls(args) => cmd::ls::run(call, args).await,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use skybru_client::aws::{AwsCredentialError, ExchangeError};
 use skybru_client::azure::{AzureCredentialError, AzureExchangeError};
 use skybru_client::google::{GoogleCredentialError, GoogleExchangeError};
+use skybru_client::guardian::RotationError;
 use skybru_client::http::HttpError;
 use skybru_client::selfservice::ApiCallError;
 use skybru_client::storage::StorageError;
@@ -63,6 +64,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref::<AzureCredentialError>().and_then(AzureCredentialError::hint))
         .or_else(|| error.downcast_ref::<AzureExchangeError>().and_then(AzureExchangeError::hint))
         .or_else(|| error.downcast_ref::<ApiCallError>().and_then(ApiCallError::hint))
+        .or_else(|| error.downcast_ref::<RotationError>().and_then(RotationError::hint))
         .or_else(|| error.downcast_ref::<StorageError>().and_then(StorageError::hint))
         .or_else(|| error.downcast_ref::<HttpError>().and_then(HttpError::hint))
 }

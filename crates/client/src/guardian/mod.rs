@@ -105,7 +105,9 @@ impl RotationError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Api(error) => error.hint(),
-            Self::Full => Some("look at them with `skybru registry client keys ID`, and take one away with remove-key".to_owned()),
+            Self::Full => {
+                Some("look at them with `skybru registry client keys ID`, and take one away with remove-key".to_owned())
+            }
             Self::NotProven(error) => error.hint(),
             Self::NoKey => Some("make one with `skybru registry client add-key ID --key FILE`".to_owned()),
             _ => None,

@@ -167,10 +167,8 @@ mod tests {
         let key = LocalSigner::from_text(&pem, None).unwrap();
         let public = VerifyingKey::from_jwk(key.public_jwk()).unwrap();
         let issuer = "https://maskinporten.no/".parse().unwrap();
-        let identity = ClientIdentity {
-            proof: KeyProof::Certificate,
-            ..ClientIdentity::new(issuer, "client-1".parse().unwrap(), key)
-        };
+        let identity =
+            ClientIdentity { proof: KeyProof::Certificate, ..ClientIdentity::new(issuer, "client-1".parse().unwrap(), key) };
         let request = TokenRequest::new("a:b".parse().unwrap());
         let assertion = sign_assertion(&identity, &request, 1_000, &SeededRandomness::new(1)).await.unwrap();
         let compact = assertion.jwt.expose();

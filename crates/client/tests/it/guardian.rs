@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use skybru_client::guardian::{Guardian, KeyFile, KeyFiles, Proof, Retirement, RotationError, Step, noted_expiry};
 use skybru_client::guardian::Step::{Done, Forget, Keep, Make, Prove, Register, Retire, Swap};
+use skybru_client::guardian::{Guardian, KeyFile, KeyFiles, Proof, Retirement, RotationError, Step, noted_expiry};
 use skybru_client::selfservice::SelfServiceApi;
 use skybru_client::token::TokenError;
 use skybru_core::Secret;
@@ -129,8 +129,7 @@ fn world() -> Shared {
 async fn run(world: &Shared, retirement: Retirement, steps: usize) -> Result<Vec<Step>, RotationError> {
     let (api, files) = (api(world).await, Files(world.clone()));
     let proof = Issuer(world.clone(), TestIssuer::start([]).await);
-    let mut guardian =
-        Guardian::new(&files, &api, "client-1".parse().unwrap(), &proof, retirement).with_pause(Duration::ZERO);
+    let mut guardian = Guardian::new(&files, &api, "client-1".parse().unwrap(), &proof, retirement).with_pause(Duration::ZERO);
     let mut done = Vec::new();
     for _ in 0..steps {
         let step = guardian.look().await?;

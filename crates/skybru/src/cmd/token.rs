@@ -56,6 +56,9 @@ pub(crate) async fn run(call: &Call, args: TokenArgs) -> Result<Outcome> {
     let wired = wire::client(&settings, &client, &call.system)?;
     // Each call of this program begins with an empty cache, so what it gets is fresh either way.
     let token = if args.fresh { wired.tokens.fresh(&request).await? } else { wired.tokens.token(&request).await? };
+    if let Some(warning) = super::rotate::warning(&settings, &client, call.system.ctx.clock.now()) {
+        call.printer.say(&warning);
+    }
     if call.printer.json {
         call.printer.object(&token.answer(call.system.ctx.clock.now()))?;
     } else {

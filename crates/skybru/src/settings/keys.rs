@@ -46,9 +46,10 @@ impl Settings {
                 ("the hardware module".to_owned(), self.pkcs11(uri, kid.as_ref()))
             }
             _ => {
-                let problem = "expected one of file = \"client.jwk\", env = \"NAME\", pkcs12 = \"client.p12\" (with password-file) and \
+                let problem =
+                    "expected one of file = \"client.jwk\", env = \"NAME\", pkcs12 = \"client.p12\" (with password-file) and \
                                pkcs11 = \"pkcs11:token=…;object=…?module-path=…\""
-                    .to_owned();
+                        .to_owned();
                 return Err(SettingsError::Value { key, problem });
             }
         };

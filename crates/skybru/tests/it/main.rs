@@ -15,6 +15,7 @@ mod operations;
 mod private_issuer;
 mod registry;
 mod restart;
+mod rotate;
 mod serve;
 #[path = "../support/mod.rs"]
 mod support;

@@ -8,6 +8,7 @@
 mod aws;
 mod aws_cli;
 mod boto3;
+mod delta;
 mod google;
 mod judges;
 mod schemathesis;

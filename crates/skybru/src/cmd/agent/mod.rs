@@ -16,12 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::served::of_target;
 use self::served::{Chosen, of_settings};
-use super::{Call, Outcome};
+use super::{Call, Outcome, rotate};
 use crate::fresh::{Content, FreshFile, Keepers};
 use crate::http::agent::{Agent, Listener, Measures, probes, routes};
 use crate::lab::files;
 use crate::settings::Settings;
 use crate::wire::Wiring;
+
+/// How often the agent looks after its clients' keys.
+#[cfg(unix)]
+const KEY_ROUND: std::time::Duration = std::time::Duration::from_hours(12);
 
 /// Arguments of `agent`.
 #[derive(Debug, Args)]
@@ -110,9 +114,15 @@ async fn reload_when_told(call: &Call, args: &AgentArgs, agent: &Agent, chosen: 
         Ok(hangup) => hangup,
         Err(error) => return error.into(),
     };
+    let mut rounds = tokio::time::interval(KEY_ROUND);
     loop {
-        if hangup.recv().await.is_none() {
-            return anyhow::anyhow!("this system sends no more signals");
+        tokio::select! {
+            told = hangup.recv() => if told.is_none() {
+                return anyhow::anyhow!("this system sends no more signals");
+            },
+            _ = rounds.tick() => if !look_after_keys(call, agent).await {
+                continue;
+            },
         }
         match reload(call, args, agent, chosen).await {
             Ok(new) => {
@@ -126,6 +136,20 @@ async fn reload_when_told(call: &Call, args: &AgentArgs, agent: &Agent, chosen: 
             }
         }
     }
+}
+
+/// Warns of keys that are near their end, and rotates those that shall be. Whether the settings are to be read again.
+#[cfg(unix)]
+async fn look_after_keys(call: &Call, agent: &Agent) -> bool {
+    let Ok(settings) = call.settings() else { return false };
+    let changed = rotate::rotate_due(call, &settings).await;
+    for (client, exp) in rotate::key_ends(&settings) {
+        agent.measures.key_ends(&client, exp.as_second());
+        if let Some(warning) = rotate::warning(&settings, &client, call.system.ctx.clock.now()) {
+            tracing::warn!("{warning}");
+        }
+    }
+    changed
 }
 
 #[cfg(not(unix))]

@@ -61,6 +61,8 @@ pub(super) enum ClientCommand {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Give one of `clients` in the settings its next key: registered, proven, put in place, and only then the old one goes
+    RotateKey(crate::cmd::rotate::RotateArgs),
     /// Take a key away
     RemoveKey {
         /// Its id
@@ -103,6 +105,8 @@ pub(super) async fn run(api: &SelfServiceApi, command: ClientCommand, call: &Cal
             keys.insert(0, serde_json::to_value(key.public_jwk())?);
             api.call(Method::POST, &format!("/clients/{id}/jwks"), Some(&json!({"keys": keys}))).await?
         }
+        // Was taken care of before: it is more than a call of the API.
+        ClientCommand::RotateKey(_) => Value::Null,
         ClientCommand::RemoveKey { id, kid } => {
             let mut keys = registered_keys(api, &id).await?;
             let before = keys.len();

@@ -57,6 +57,9 @@ const ENTRIES: &str = "idporten:dcr/onbehalfof:write";
 const OPERATE: &str = "skybru:operator";
 
 pub(crate) async fn run(call: &Call, args: RegistryArgs) -> Result<Outcome> {
+    if let RegistryCommand::Client(client::ClientCommand::RotateKey(rotation)) = args.command {
+        return super::rotate::run(call, rotation, args.actor.as_deref()).await;
+    }
     let settings = call.settings()?;
     let scopes = match &args.command {
         RegistryCommand::Org(_) => OPERATE,

@@ -16,8 +16,8 @@ use skybru_federation::aws::{LintInput, PresentedToken, lint};
 use skybru_federation::explain_error;
 use skybru_issuer::selfservice::Caller;
 use skybru_protocol::jose::{Jws, SigningKey};
-use skybru_signer::LocalSigner;
 use skybru_protocol::oauth::{ErrorBody, JWT_BEARER};
+use skybru_signer::LocalSigner;
 use skybru_store::registry::AccessState;
 
 use crate::lab::Lab;

@@ -22,11 +22,18 @@ struct Labels {
     status: u16,
 }
 
+/// Whose key.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Client {
+    client: String,
+}
+
 /// The agent's own numbers.
 pub(crate) struct Measures {
     registry: Registry,
     requests: Family<Labels, Counter>,
     seconds: Histogram,
+    key_ends: Family<Client, Gauge>,
     /// When the settings were read last, in Unix seconds.
     pub(crate) loaded: Gauge,
     /// How often reading them again failed.
@@ -44,7 +51,15 @@ impl Measures {
         registry.register_with_unit("request_duration", "Time to answer", Unit::Seconds, seconds.clone());
         registry.register_with_unit("settings_loaded", "When the settings were read last", Unit::Seconds, Gauge::clone(&loaded));
         registry.register("failed_reloads", "How often the settings could not be read again", Counter::clone(&failed_reloads));
-        Self { registry, requests, seconds, loaded, failed_reloads }
+        let key_ends = Family::default();
+        let help = "When the registration of a client's key ends, as noted in its file";
+        registry.register_with_unit("client_key_ends", help, Unit::Seconds, Family::clone(&key_ends));
+        Self { registry, requests, seconds, key_ends, loaded, failed_reloads }
+    }
+
+    /// Notes when a client's key ends, in Unix seconds.
+    pub(crate) fn key_ends(&self, client: &str, second: i64) {
+        self.key_ends.get_or_create(&Client { client: client.to_owned() }).set(second);
     }
 }
 
