@@ -9,6 +9,7 @@ use skybru_client::http::{Http, HttpOptions};
 use skybru_client::token::{ClientIdentity, TokenRequest, TokenSource};
 use skybru_core::{Ctx, IssuerUrl, Secret};
 use skybru_protocol::jose::SigningKey;
+use skybru_signer::LocalSigner;
 
 use super::story::Refusal;
 use super::tell::{quoted, tell_refusal};
@@ -54,7 +55,7 @@ impl Walkers {
         let issuer: IssuerUrl = lab.info.issuers.skyporten.parse()?;
         let source = |client: &str, file: &str| -> Result<Arc<TokenSource>> {
             let key = SigningKey::from_text(&std::fs::read_to_string(lab.info.data_dir.join(file))?, None)?;
-            let identity = ClientIdentity { issuer: issuer.clone(), client_id: client.parse()?, key };
+            let identity = ClientIdentity::new(issuer.clone(), client.parse()?, LocalSigner::from(key));
             Ok(Arc::new(TokenSource::new(ctx.clone(), http.clone(), identity)))
         };
         let (consumer, outsider) = (source(&lab.demo.consumer, "client.jwk")?, source(&lab.demo.outsider, "outsider.jwk")?);
