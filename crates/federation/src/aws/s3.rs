@@ -1,7 +1,9 @@
 //! Which IAM actions an S3 operation needs, and whether a role's policies give them.
 
+use std::collections::BTreeMap;
+
 use super::AwsError;
-use super::policy::{Context, Document, Outcome, Request, evaluate};
+use super::policy::{Context, Document, Outcome, Principals, Request, evaluate};
 
 /// An S3 request, as far as permission depends on it.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,8 @@ pub struct Session<'a> {
     pub policies: &'a [Document],
     /// Policies given to the session; all of what they do not allow is refused.
     pub session_policies: &'a [Document],
+    /// Policies of buckets, by bucket.
+    pub bucket_policies: &'a BTreeMap<String, Document>,
     /// Tags of role and session, the session's last.
     pub tags: &'a [(String, String)],
     /// The provider that vouched for it.
@@ -78,6 +82,9 @@ impl Operation<'_> {
             "GetBucketLocation" => bucket("s3:GetBucketLocation"),
             "CreateBucket" => bucket("s3:CreateBucket"),
             "DeleteBucket" => bucket("s3:DeleteBucket"),
+            "GetBucketPolicy" => bucket("s3:GetBucketPolicy"),
+            "PutBucketPolicy" => bucket("s3:PutBucketPolicy"),
+            "DeleteBucketPolicy" => bucket("s3:DeleteBucketPolicy"),
             "ListBuckets" => Some(vec![Needed { action: "s3:ListAllMyBuckets", resource: "*".to_owned() }]),
             _ => None,
         }
@@ -122,22 +129,77 @@ pub fn authorize(operation: &Operation<'_>, session: &Session<'_>) -> Result<(),
     };
     let context = operation.context(session);
     for Needed { action, resource } in needed {
-        let request = Request { principal: None, action, resource: Some(&resource), context: &context };
-        let why = match evaluate(session.policies, &request).outcome {
-            Outcome::Denied => Some("with an explicit deny in an identity-based policy"),
-            Outcome::NotAllowed => Some("because no identity-based policy allows"),
-            Outcome::Allowed if session.session_policies.is_empty() => None,
-            Outcome::Allowed => match evaluate(session.session_policies, &request).outcome {
-                Outcome::Allowed => None,
-                Outcome::Denied => Some("with an explicit deny in a session policy"),
-                Outcome::NotAllowed => Some("because no session policy allows"),
-            },
-        };
-        if let Some(why) = why {
+        if let Err(why) = allowed(session, action, &resource, &context) {
             return Err(denied(session, action, &resource, why));
         }
     }
     Ok(())
+}
+
+/// D-32: within one account the role's policies or the bucket's policy is enough; a deny in either, or in a session policy, wins. What the
+/// bucket's policy gives to the role is still narrowed by session policies, what it gives to this one session is not.
+fn allowed(session: &Session<'_>, action: &str, resource: &str, context: &Context) -> Result<(), &'static str> {
+    let identity = evaluate(session.policies, &request(None, action, resource, context)).outcome;
+    if identity == Outcome::Denied {
+        return Err("with an explicit deny in an identity-based policy");
+    }
+    let bucket = resource.trim_start_matches("arn:aws:s3:::").split('/').next().unwrap_or_default();
+    let policy = session.bucket_policies.get(bucket);
+    let by_bucket =
+        |name: &str| policy.map(|policy| evaluate([policy], &request(Some(("AWS", name)), action, resource, context)).outcome);
+    let role = role_arn(session.arn);
+    let account = account_root(&role);
+    if [session.arn, &role, &account].iter().any(|name| by_bucket(name) == Some(Outcome::Denied)) {
+        return Err("with an explicit deny in a resource-based policy");
+    }
+    let narrowed = if session.session_policies.is_empty() {
+        Outcome::Allowed
+    } else {
+        evaluate(session.session_policies, &request(None, action, resource, context)).outcome
+    };
+    if narrowed == Outcome::Denied {
+        return Err("with an explicit deny in a session policy");
+    }
+    let to_role = identity == Outcome::Allowed || by_bucket(&role) == Some(Outcome::Allowed);
+    match (to_role, narrowed) {
+        (true, Outcome::Allowed) => Ok(()),
+        // Whom the policy names by the session itself is not narrowed; everybody (`*`) includes the role, and is.
+        _ if by_bucket(session.arn) == Some(Outcome::Allowed) && by_bucket(&role) != Some(Outcome::Allowed) => Ok(()),
+        (true, _) => Err("because no session policy allows"),
+        (false, _) => Err("because no identity-based policy allows"),
+    }
+}
+
+fn request<'a>(principal: Option<(&'a str, &'a str)>, action: &'a str, resource: &'a str, context: &'a Context) -> Request<'a> {
+    Request { principal, action, resource: Some(resource), context }
+}
+
+/// `arn:aws:iam::ACCOUNT:root`, which stands for the account.
+fn account_root(role: &str) -> String {
+    format!("arn:aws:iam::{}:root", super::account_of_arn(role).unwrap_or_default())
+}
+
+/// Checks a policy that a bucket will have: it names principals, and resources of this bucket alone.
+///
+/// # Errors
+/// `MalformedPolicy`, with S3's own texts.
+pub fn check_bucket_policy(text: &str, bucket: &str) -> Result<Document, AwsError> {
+    let malformed = |text: &str| AwsError::new("D-32", "MalformedPolicy", 400, text);
+    let document = Document::parse(text).map_err(|_| malformed("Policies must be valid JSON and the first byte must be '{'"))?;
+    let arn = format!("arn:aws:s3:::{bucket}");
+    for statement in document.statements() {
+        match statement.principal() {
+            None => return Err(malformed("Missing required field Principal")),
+            Some(Principals::Listed(listed)) if listed.is_empty() => return Err(malformed("Invalid principal in policy")),
+            Some(_) => {}
+        }
+        let resources = statement.resources().ok_or_else(|| malformed("Missing required field Resource"))?;
+        let ours = |resource: &String| *resource == arn || resource.starts_with(&format!("{arn}/"));
+        if resources.is_empty() || !resources.iter().all(ours) {
+            return Err(malformed("Policy has invalid resource"));
+        }
+    }
+    Ok(document)
 }
 
 fn denied(session: &Session<'_>, action: &str, resource: &str, why: &str) -> AwsError {
@@ -161,10 +223,17 @@ mod tests {
 
     fn ask(operation: Operation<'_>, policies: &[&str], session: &[&str]) -> Result<(), AwsError> {
         let parse = |texts: &[&str]| texts.iter().map(|text| Document::parse(text).unwrap()).collect::<Vec<_>>();
-        let (policies, session_policies) = (parse(policies), parse(session));
+        let (policies, session_policies, none) = (parse(policies), parse(session), BTreeMap::new());
         let tags = [("org".to_owned(), "917422575".to_owned())];
-        let session =
-            Session { arn: ARN, policies: &policies, session_policies: &session_policies, tags: &tags, provider: None, now: 0 };
+        let session = Session {
+            arn: ARN,
+            policies: &policies,
+            session_policies: &session_policies,
+            bucket_policies: &none,
+            tags: &tags,
+            provider: None,
+            now: 0,
+        };
         authorize(&operation, &session)
     }
 
@@ -219,9 +288,77 @@ mod tests {
         assert!(ask(operation("GetObject", Some("889640782/a")), &[own], &[]).is_err());
     }
 
+    const ROLE: &str = "arn:aws:iam::123456789012:role/skyporten-role";
+
+    /// What the bucket's own policy, with one statement for this principal, makes of a read outside the role's prefix.
+    fn with_bucket(effect: &str, principal: &str, key: &str, session: &[&str]) -> Result<(), AwsError> {
+        let parse = |texts: &[&str]| texts.iter().map(|text| Document::parse(text).unwrap()).collect::<Vec<_>>();
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"{effect}","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}]}}"#
+        );
+        let buckets = BTreeMap::from([("b".to_owned(), check_bucket_policy(&text, "b").unwrap())]);
+        let (policies, session_policies) = (parse(&[READ]), parse(session));
+        let session = Session {
+            arn: ARN,
+            policies: &policies,
+            session_policies: &session_policies,
+            bucket_policies: &buckets,
+            tags: &[],
+            provider: None,
+            now: 0,
+        };
+        authorize(&operation("GetObject", Some(key)), &session)
+    }
+
+    #[test]
+    fn d_32_the_buckets_policy_is_enough_within_the_account_and_its_deny_wins() {
+        let role = format!(r#"{{"AWS":"{ROLE}"}}"#);
+        assert!(with_bucket("Allow", &role, "out/a", &[]).is_ok());
+        assert!(with_bucket("Allow", "\"*\"", "out/a", &[]).is_ok());
+        let other = r#"{"AWS":"arn:aws:iam::123456789012:role/other"}"#;
+        assert!(with_bucket("Allow", other, "out/a", &[]).is_err());
+        let account = r#"{"AWS":"arn:aws:iam::123456789012:root"}"#;
+        assert!(with_bucket("Allow", account, "out/a", &[]).is_err(), "the account leaves it to its own policies");
+        for principal in [role.as_str(), "\"*\"", account] {
+            let error = with_bucket("Deny", principal, "in/a", &[]).unwrap_err();
+            assert!(error.message.ends_with("with an explicit deny in a resource-based policy"), "{}", error.message);
+        }
+        assert!(with_bucket("Deny", other, "in/a", &[]).is_ok());
+    }
+
+    #[test]
+    fn d_32_a_session_policy_narrows_what_the_bucket_gives_to_the_role_but_not_to_the_session() {
+        let nothing = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"*"}]}"#;
+        let role = format!(r#"{{"AWS":"{ROLE}"}}"#);
+        let error = with_bucket("Allow", &role, "out/a", &[nothing]).unwrap_err();
+        assert!(error.message.contains("no session policy allows"), "{}", error.message);
+        let session = format!(r#"{{"AWS":"{ARN}"}}"#);
+        assert!(with_bucket("Allow", &session, "out/a", &[nothing]).is_ok());
+    }
+
+    #[test]
+    fn d_32_a_buckets_policy_is_about_that_bucket_and_names_somebody() {
+        let policy = |principal: &str, resource: &str| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow",{principal}"Action":"s3:GetObject","Resource":"{resource}"}}]}}"#
+            )
+        };
+        let everyone = r#""Principal":"*","#;
+        assert!(check_bucket_policy(&policy(everyone, "arn:aws:s3:::b/*"), "b").is_ok());
+        for (principal, resource, text) in [
+            ("", "arn:aws:s3:::b/*", "Missing required field Principal"),
+            (everyone, "arn:aws:s3:::other/*", "Policy has invalid resource"),
+            (everyone, "arn:aws:s3:::bb/*", "Policy has invalid resource"),
+        ] {
+            let error = check_bucket_policy(&policy(principal, resource), "b").unwrap_err();
+            assert_eq!((error.code, error.message.as_str()), ("MalformedPolicy", text));
+        }
+        assert!(check_bucket_policy("no", "b").unwrap_err().message.starts_with("Policies must be valid JSON"));
+    }
+
     #[test]
     fn an_unknown_operation_is_refused() {
         let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
-        assert!(ask(operation("PutBucketPolicy", None), &[all], &[]).is_err());
+        assert!(ask(operation("PutBucketAcl", None), &[all], &[]).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use skybru_federation::aws::{AwsError, Edit, Fault, OidcProvider, ProviderInput, Role, RoleInput, Tag};
 
-use crate::case::{ACCOUNT, NOW, PROVIDER_ARN, provider, role};
+use crate::case::{ACCOUNT, Case, NOW, PROVIDER_ARN, provider, role};
 
 fn create(url: &str) -> Result<OidcProvider, AwsError> {
     OidcProvider::create(ACCOUNT, ProviderInput { url: url.to_owned(), ..ProviderInput::default() }, NOW)
@@ -149,4 +149,14 @@ fn state_on_disk_reads_back_the_same() {
     let role = role(&json!({"StringEquals": {"h.no:sub": "x"}}));
     assert_eq!(serde_json::from_value::<OidcProvider>(serde_json::to_value(&provider).unwrap()).unwrap(), provider);
     assert_eq!(serde_json::from_value::<Role>(serde_json::to_value(&role).unwrap()).unwrap(), role);
+}
+
+/// Codes that keep the word Exception and codes that drop it.
+#[test]
+fn a_28_codes_on_the_wire() {
+    let expired = Case::but(|case| case.claims["exp"] = (NOW - 301).into());
+    assert_eq!(expired.refused().0, "ExpiredTokenException");
+    let absent = Case::but(|case| case.providers.clear());
+    assert_eq!(absent.refused().0, "InvalidIdentityToken");
+    assert_eq!(AwsError::malformed_policy("x").code, "MalformedPolicyDocument");
 }

@@ -220,6 +220,7 @@ fn d_20_a_provider_of_another_url() {
     assert_eq!(finding.fix, "aws iam create-open-id-connect-provider --url https://sky.example.no");
 }
 
+///
 #[test]
 fn d_21_a_provider_in_another_account() {
     let case = Case::but(|case| {

@@ -97,13 +97,17 @@ fn a_90_to_a_92_profiles_of_the_configuration_file() {
     config("[profile good]\ncredential_process = /usr/bin/skybru credentials timetables\nregion = eu-north-1\n", &[]);
     config("[default]\nweb_identity_token_file=/t\nrole_arn=arn:aws:iam::1:role/r\n# note\n", &[]);
     config("[default]\nweb_identity_token_file=/t\n", &["D-35"]);
-    config("[profile a]\nweb_identity_token_file=/t\nrole_arn=r\ncredential_process=x\n", &["D-35"]);
     config("[profile a]\nweb_identity_token_file=/t\nrole_arn=r\nsource_profile=x\n", &["D-35"]);
     config("[profile a]\ncredential_process = ~/bin/skybru credentials demo | tee log\n", &["D-35", "D-35"]);
     config("[a]\ncredential_process = skybru credentials demo\n", &["D-35"]);
     config("[profile a]\nrole_session_name = 0192:917422575\nduration_seconds = 60\n", &["D-28", "D-29"]);
     config("[profile a]\naws_access_key_id = AKIA\ncredential_process = x\n", &["D-36"]);
     config("[profile a]\ns3 =\n  max_concurrent_requests = 20\n[sso-session x]\nsso_region = y\n", &[]);
+}
+
+#[test]
+fn a_91_a_token_file_and_a_helper_in_one_profile() {
+    config("[profile a]\nweb_identity_token_file=/t\nrole_arn=r\ncredential_process=x\n", &["D-35"]);
 }
 
 #[test]

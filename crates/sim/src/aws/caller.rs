@@ -3,6 +3,7 @@
 //! The account's own key may do everything. Temporary credentials may do what the policies of their role allow *now*: a role that is
 //! deleted, or whose policies change, takes effect with the next request.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -27,6 +28,7 @@ pub(crate) enum Caller {
 pub(crate) struct Permissions {
     policies: Vec<Document>,
     session_policies: Vec<Document>,
+    bucket_policies: BTreeMap<String, Document>,
     tags: Vec<(String, String)>,
 }
 
@@ -48,7 +50,16 @@ impl Permissions {
                 tags.push((key.to_owned(), tagged(values)));
             }
         }
-        Self { policies, session_policies: session.policies.iter().filter_map(|text| parse(text)).collect(), tags }
+        Self {
+            policies,
+            session_policies: session.policies.iter().filter_map(|text| parse(text)).collect(),
+            bucket_policies: state
+                .bucket_policies
+                .iter()
+                .filter_map(|(bucket, text)| Some((bucket.clone(), parse(text)?)))
+                .collect(),
+            tags,
+        }
     }
 
     /// May the session do this in S3?
@@ -58,6 +69,7 @@ impl Permissions {
             arn: &session.arn,
             policies: &self.policies,
             session_policies: &self.session_policies,
+            bucket_policies: &self.bucket_policies,
             tags: &self.tags,
             provider,
             now,

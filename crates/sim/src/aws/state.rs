@@ -20,6 +20,9 @@ pub(crate) struct State {
     pub(crate) roles: BTreeMap<String, Role>,
     /// By ARN.
     pub(crate) policies: BTreeMap<String, ManagedPolicy>,
+    /// Policies of buckets as JSON text, by bucket.
+    #[serde(default)]
+    pub(crate) bucket_policies: BTreeMap<String, String>,
     /// By access key id.
     pub(crate) sessions: BTreeMap<String, Arc<Session>>,
 }

@@ -92,6 +92,30 @@ async fn a_change_of_the_policies_counts_at_once() {
     assert_eq!(t.s3(Some(&keys), "GET", "/shared/out/b.csv", b"").await.status, 403);
 }
 
+/// D-32: what stands at the bucket counts beside what stands at the role.
+#[tokio::test]
+async fn d_32_a_buckets_policy_lets_in_and_keeps_out() {
+    let (t, keys) = with_session().await;
+    let root = t.root.clone();
+    let put = async |effect: &str| {
+        let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": "s3:GetObject",
+            "Principal": {"AWS": "arn:aws:iam::123456789012:role/skyporten-role"}, "Resource": "arn:aws:s3:::shared/*"}]});
+        let answer = t.s3(Some(&root), "PUT", "/shared?policy", policy.to_string().as_bytes()).await;
+        assert_eq!(answer.status / 100, 2, "{}", answer.body);
+    };
+    assert_eq!(t.s3(Some(&root), "GET", "/shared?policy", b"").await.refusal().1, "NoSuchBucketPolicy");
+    assert_eq!(t.s3(Some(&keys), "PUT", "/shared?policy", b"{}").await.refusal().1, "AccessDenied", "not the consumer's to set");
+    put("Allow").await;
+    assert_eq!(t.s3(Some(&keys), "GET", "/shared/out/b.csv", b"").await.status, 200);
+    put("Deny").await;
+    let refusal = t.s3(Some(&keys), "GET", "/shared/in/a.csv", b"").await.refusal();
+    assert!(refusal.2.ends_with("with an explicit deny in a resource-based policy"), "{refusal:?}");
+    assert_eq!(t.s3(Some(&root), "DELETE", "/shared?policy", b"").await.status, 204);
+    assert_eq!(t.s3(Some(&keys), "GET", "/shared/in/a.csv", b"").await.status, 200);
+    let foreign = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::other/*"}]}"#;
+    assert_eq!(t.s3(Some(&root), "PUT", "/shared?policy", foreign.as_bytes()).await.refusal().1, "MalformedPolicy");
+}
+
 #[tokio::test]
 async fn a_copy_needs_both_ends() {
     let (t, keys) = with_session().await;

@@ -116,6 +116,14 @@ impl Statement {
         self.resources.is_some()
     }
 
+    /// The resources it names, if it does not name those that it is not about.
+    pub fn resources(&self) -> Option<&[String]> {
+        match &self.resources {
+            Some(Selection::Only(resources)) => Some(resources),
+            Some(Selection::AllBut(_)) | None => None,
+        }
+    }
+
     /// Its conditions, all of which must hold.
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions

@@ -114,7 +114,7 @@ pub(super) fn authorize(sim: &Sim, caller: &Caller, operation: &s3::Operation<'_
 }
 
 /// An error of the rules as one of S3.
-fn refusal(error: AwsError) -> S3Error {
+pub(super) fn refusal(error: AwsError) -> S3Error {
     tracing::info!(code = error.code, rule = error.rule, message = error.message, "S3 refused");
     let code = S3ErrorCode::from_bytes(error.code.as_bytes()).unwrap_or(S3ErrorCode::AccessDenied);
     S3Error::with_message(code, error.message)
@@ -160,6 +160,7 @@ pub(super) fn usual_text(code: &str) -> &'static str {
         "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
         "MethodNotAllowed" => "The specified method is not allowed against this resource.",
         "NoSuchBucket" => "The specified bucket does not exist",
+        "NoSuchBucketPolicy" => "The bucket policy does not exist",
         "NoSuchKey" => "The specified key does not exist.",
         "NoSuchUpload" => {
             "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."

@@ -7,19 +7,22 @@ use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, Checksum, CommonPrefix,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource,
     CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
-    DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
-    ETagCondition, EncodingType, Error, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
-    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, MetadataDirective, Object, ObjectIdentifier, ObjectStorageClass, Owner,
-    PutObjectInput, PutObjectOutput, Timestamp, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    DeleteBucketOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType, Error, GetBucketLocationInput,
+    GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
+    ListPartsOutput, MetadataDirective, Object, ObjectIdentifier, ObjectStorageClass, Owner, PutBucketPolicyInput,
+    PutBucketPolicyOutput, PutObjectInput, PutObjectOutput, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
+    UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
-use skybru_federation::aws::s3::Operation;
+use skybru_federation::aws::s3::{Operation, check_bucket_policy};
 
 use super::transfer::{Promise, receive, send, timestamp};
 use super::{Objects, access};
 use crate::aws::caller::Caller;
+use crate::kept::NotKept;
 use crate::objects::{Attributes, NewObject, Object as Stored, StoreError};
 
 /// The most that one page of a listing holds.
@@ -49,6 +52,18 @@ pub(super) fn caller(extensions: &Extensions) -> S3Result<Caller> {
 }
 
 impl Objects {
+    /// Gives the bucket a policy, or takes its policy away.
+    fn set_policy(&self, bucket: String, policy: Option<String>) -> S3Result<()> {
+        let kept = self.sim.state.change(|state| -> Result<(), NotKept> {
+            match policy {
+                Some(policy) => state.bucket_policies.insert(bucket, policy),
+                None => state.bucket_policies.remove(&bucket),
+            };
+            Ok(())
+        });
+        kept.map_err(|NotKept| S3Error::new(S3ErrorCode::InternalError))
+    }
+
     pub(super) fn now(&self) -> i64 {
         self.sim.ctx.clock.unix_seconds()
     }
@@ -99,8 +114,34 @@ impl S3 for Objects {
     }
 
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
-        self.store.delete_bucket(&req.input.bucket)?;
+        let bucket = req.input.bucket;
+        self.store.delete_bucket(&bucket)?;
+        self.set_policy(bucket, None)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
+    }
+
+    async fn put_bucket_policy(&self, req: S3Request<PutBucketPolicyInput>) -> S3Result<S3Response<PutBucketPolicyOutput>> {
+        let PutBucketPolicyInput { bucket, policy, .. } = req.input;
+        self.store.bucket(&bucket)?;
+        check_bucket_policy(&policy, &bucket).map_err(access::refusal)?;
+        self.set_policy(bucket, Some(policy))?;
+        Ok(S3Response::new(PutBucketPolicyOutput::default()))
+    }
+
+    async fn get_bucket_policy(&self, req: S3Request<GetBucketPolicyInput>) -> S3Result<S3Response<GetBucketPolicyOutput>> {
+        self.store.bucket(&req.input.bucket)?;
+        let policy = self.sim.state.get().bucket_policies.get(&req.input.bucket).cloned();
+        let policy = policy.ok_or_else(|| S3Error::new(S3ErrorCode::NoSuchBucketPolicy))?;
+        Ok(S3Response::new(GetBucketPolicyOutput { policy: Some(policy) }))
+    }
+
+    async fn delete_bucket_policy(
+        &self,
+        req: S3Request<DeleteBucketPolicyInput>,
+    ) -> S3Result<S3Response<DeleteBucketPolicyOutput>> {
+        self.store.bucket(&req.input.bucket)?;
+        self.set_policy(req.input.bucket, None)?;
+        Ok(S3Response::new(DeleteBucketPolicyOutput::default()))
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
