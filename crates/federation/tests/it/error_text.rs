@@ -211,3 +211,13 @@ fn d_99_whatever_the_rules_say_is_recognised() {
         }
     }
 }
+
+/// An old assertion that az stored looks like a wrong clock.
+#[test]
+fn d_70_the_text_about_the_assertions_time_points_to_az_too() {
+    let text =
+        "ERROR: AADSTS700024: Client assertion is not within its valid time range. Current time: 2023-08-01T11:08:01.5274809Z";
+    let said = explain_error(text);
+    assert_eq!(said[0].rule, "E-39");
+    assert!(said[0].mistakes.contains(&"D-70"), "{said:?}");
+}

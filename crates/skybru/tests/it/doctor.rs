@@ -16,6 +16,7 @@ fn a_target_that_works_has_no_findings() {
     let output = lab.skybru(&["doctor", "demo"]).output().unwrap();
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     assert!(stdout(&output).contains("nothing wrong was found"));
+    assert!(stdout(&output).contains("advice D-04 in localhost"), "no public root vouches for the lab: {}", stdout(&output));
 }
 
 #[test]
@@ -77,6 +78,9 @@ fn an_error_text_alone_is_enough_for_a_guess() {
     let seed = "An error occurred (InvalidIdentityToken) when calling the AssumeRoleWithWebIdentity operation: Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements";
     assert_eq!(ask(seed)[0], "D-01", "the error that nobody could explain, with one blank as in the guide");
     assert_eq!(ask("Incorrect token audience")[0], "D-22", "the old wording");
+    let unknown = program(folder.path(), &["doctor", "--error", "it rains"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(1), "not to know is not the same as to find nothing");
+    assert!(stdout(&unknown).contains("no rule explains the error text"));
     let nothing = program(folder.path(), &["doctor"]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2));
     assert!(stderr(&nothing).contains("nothing to look at"), "{}", stderr(&nothing));
@@ -109,6 +113,7 @@ fn what_the_cloud_itself_says_is_looked_at_when_the_environment_has_keys() {
     let (code, text) = ask("https://skyporten.example.no");
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("\"reach\""), "and the role's trust policy was read: {text}");
+    assert!(rules(&text).contains(&"D-33".to_owned()), "the lab's role is seconds old: {text}");
 }
 
 #[test]

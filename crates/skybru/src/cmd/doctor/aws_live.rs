@@ -5,7 +5,7 @@ use serde::Deserialize;
 use skybru_core::Secret;
 use skybru_federation::aws::account_of_arn;
 use skybru_federation::lint::SeenToken;
-use skybru_federation::{Finding, Who, difference};
+use skybru_federation::{Finding, Severity, Who, difference};
 
 use super::Call;
 use super::aws::Files;
@@ -34,6 +34,7 @@ struct RoleXml {
     /// Percent-encoded JSON.
     assume_role_policy_document: String,
     max_session_duration: Option<u32>,
+    create_date: Option<jiff::Timestamp>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +82,9 @@ struct ProviderList {
 struct ProviderEntry {
     arn: String,
 }
+
+/// a role is known everywhere after some seconds.
+const FRESH_SECONDS: i64 = 60;
 
 /// Fills in what no file said. Without keys, or without the right to read, nothing is filled in, and a note says so.
 pub(super) async fn fetch(call: &Call, files: &mut Files, token: Option<&SeenToken>, report: &mut Report) -> Result<()> {
@@ -130,6 +134,12 @@ async fn role(admin: &AwsAdmin, arn: &str, files: &mut Files, report: &mut Repor
                 let what = "the keys in the environment are of another account than the role".to_owned();
                 report.note(format!("{what}: {} is not {arn}", role.arn));
                 return Ok(());
+            }
+            let age = role.create_date.map(|created| admin.ctx.clock.unix_seconds().saturating_sub(created.as_second()));
+            if let Some(age) = age.filter(|age| (0..FRESH_SECONDS).contains(age)) {
+                let what = format!("the role was made {age} seconds ago; until AWS knows it everywhere it answers AccessDenied");
+                let finding = Finding::new("D-33", Who::Provider, what, "wait a quarter of a minute and try again");
+                report.push(LIVE, finding.severity(Severity::Advice));
             }
             files.take_role(&role.arn, policy, role.max_session_duration, LIVE, report)
         }

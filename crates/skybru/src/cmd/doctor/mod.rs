@@ -184,7 +184,8 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     }
     report.lead_with_what_explains();
     report.print(&call.printer)?;
-    Ok(if report.worst() > Some(Severity::Advice) { Outcome::No } else { Outcome::Done })
+    let fine = report.worst() <= Some(Severity::Advice) && !report.has_unknown_text;
+    Ok(if fine { Outcome::Done } else { Outcome::No })
 }
 
 /// What there is to look at, once the road has been walked.
@@ -254,7 +255,8 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
 pub(crate) fn from_text(place: &str, text: &str, report: &mut Report) {
     let explanations = explain_error(text);
     if explanations.is_empty() {
-        report.note(format!("{place} is none that is known; the rules cannot say more about it"));
+        report.note(format!("{place} is none that is known"));
+        report.has_unknown_text = true;
     }
     for explanation in explanations {
         for entry in explanation.mistakes.iter().filter_map(|rule| catalogue::entry(rule)) {

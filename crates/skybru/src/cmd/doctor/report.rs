@@ -31,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) explanations: Vec<Explanation>,
     /// Whom what the clouds have been told could let in.
     pub(crate) reaches: Vec<Admission>,
+    /// An error text that no rule explains.
+    pub(crate) has_unknown_text: bool,
     /// The token in a line.
     pub(crate) token: Option<String>,
     /// The token itself, if it was asked for.
@@ -112,7 +114,11 @@ impl Report {
         for item in &self.items {
             print_item(printer, item)?;
         }
-        if self.worst() <= Some(Severity::Advice) {
+        if self.has_unknown_text {
+            printer.data(
+                "no rule explains the error text; give what it is about too: a target, a token, what the cloud has been told",
+            )?;
+        } else if self.worst() <= Some(Severity::Advice) {
             printer.data("nothing wrong was found")?;
         }
         Ok(())
@@ -174,14 +180,10 @@ pub(crate) fn line_of_token(token: &SeenToken, now: i64) -> String {
         Some(exp) if exp < now => format!("expired {} s ago", now.saturating_sub(exp)),
         Some(exp) => format!("expires in {} s", exp.saturating_sub(now)),
     };
+    let audiences = token.audiences();
+    let audiences = if audiences.is_empty() { "(absent)".to_owned() } else { audiences.join(" ") };
     let kid = token.kid.as_deref().unwrap_or("(absent)");
-    format!(
-        "token: iss {}, sub {}, aud {}, {}, kid {kid}, {time}",
-        text("iss"),
-        text("sub"),
-        token.audiences().join(" "),
-        token.alg
-    )
+    format!("token: iss {}, sub {}, aud {audiences}, {}, kid {kid}, {time}", text("iss"), text("sub"), token.alg)
 }
 
 /// `statement 1 can let in …`: whom a rule is about, whatever token was looked at.
