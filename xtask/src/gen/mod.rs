@@ -1,6 +1,7 @@
 //! `cargo xtask gen`: files in `docs/reference` that are made from the sources. With `--check` it only says which are out of date.
 
 mod mentions;
+mod mutations;
 mod openapi;
 mod rules;
 
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 /// What is made: a name in `docs/reference`, and how.
 type Page = (&'static str, fn(&Path) -> Result<String>);
 
-const PAGES: [Page; 2] = [("rules.md", rules::page), ("openapi.json", openapi::page)];
+const PAGES: [Page; 3] = [("rules.md", rules::page), ("mutations.md", mutations::page), ("openapi.json", openapi::page)];
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {

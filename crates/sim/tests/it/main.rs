@@ -9,4 +9,5 @@ mod issuer;
 mod mutations;
 mod objects;
 mod sim;
+mod tally;
 mod web_identity;

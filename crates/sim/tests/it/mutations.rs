@@ -12,6 +12,7 @@ use skybru_federation::aws::{LintInput, OidcProvider, ProviderInput, Role, RoleI
 
 use super::issuer::TestIssuer;
 use super::sim::{ACCOUNT, AUDIENCE, NOW, ROLE, TestSim};
+use crate::tally::Tally;
 
 /// How often each kind of mistake is made, each time another way.
 const ROUNDS: u64 = 6;
@@ -346,7 +347,9 @@ async fn one_mistake_at_a_time_is_refused_and_named() {
     let good = SetUp::good(&issuer);
     assert_eq!((good.exchange(&issuer).await, good.diagnosis(&issuer).as_str()), (None, "nothing"));
     let (mut cases, mut misses, mut wrong) = (0, Vec::new(), Vec::new());
+    let mut tally = Tally::of("aws");
     for (kind, code, rules, make) in MISTAKES {
+        let before = misses.len();
         for round in 0..ROUNDS {
             let mut set_up = SetUp::good(&issuer);
             // The issuer's documents carry the last mistake: begin with good ones.
@@ -363,10 +366,12 @@ async fn one_mistake_at_a_time_is_refused_and_named() {
                 misses.push(format!("{kind}, round {round}: {diagnosis} instead of {}", rules.join(" or ")));
             }
         }
+        tally.add(kind, code, rules, ROUNDS, &misses[before..]);
     }
     println!("{} of {cases} mistakes were not the doctor's first finding\n{}", misses.len(), misses.join("\n"));
     assert!(wrong.is_empty(), "the simulator answers otherwise than AWS:\n{}", wrong.join("\n"));
     assert!(misses.len() * 20 <= cases, "{} of {cases} missed:\n{}", misses.len(), misses.join("\n"));
+    tally.keep();
 }
 
 /// The same with a chain that nobody trusts, where the thumbprint decides.
