@@ -141,9 +141,26 @@ pub(crate) fn renewal(ctx: &Ctx, from: Timestamp, until: Timestamp, most: Signed
     until.saturating_sub(ahead).unwrap_or(until)
 }
 
+/// A time by another's clock, by ours: as far from the question as it was from the answer over there. A machine whose clock is hours
+/// behind must not keep credentials for hours too long.
+pub(crate) fn by_our_clock(theirs: Timestamp, their_now: Option<Timestamp>, asked_at: Timestamp) -> Timestamp {
+    match their_now {
+        Some(their_now) => asked_at.saturating_add(theirs.duration_since(their_now)).unwrap_or(asked_at),
+        None => theirs,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_two_hours_behind_keeps_nothing_for_too_long() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (asked_at, their_now) = (at(10_000), at(17_200));
+        assert_eq!(by_our_clock(at(20_800), Some(their_now), asked_at), at(13_600), "an hour from now, here as there");
+        assert_eq!(by_our_clock(at(20_800), None, asked_at), at(20_800));
+    }
 
     #[test]
     fn renewal_lies_within_the_last_quarter_and_differs_from_client_to_client() {

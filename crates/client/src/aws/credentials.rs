@@ -8,7 +8,7 @@ use skybru_core::Ctx;
 use tracing::info;
 
 use super::{AwsCredentials, AwsExchange, AwsTarget, ExchangeError};
-use crate::refreshed::{Fetched, Refreshed, renewal};
+use crate::refreshed::{Fetched, Refreshed, by_our_clock, renewal};
 use crate::token::{TokenError, TokenRequest, TokenSource};
 
 /// The SDKs renew five minutes ahead, so ours must be renewed before that to serve them credentials that last.
@@ -69,16 +69,16 @@ impl AwsCredentialSource {
     async fn fetch(&self) -> Result<Fetched<AwsCredentials>, AwsCredentialError> {
         let asked_at = self.ctx.clock.now();
         let token = self.tokens.token(&self.request).await?;
-        let outcome = match self.exchange.exchange(&token.token, &self.target).await {
+        let outcome = match self.exchange.exchange_by_their_clock(&token.token, &self.target).await {
             // A token near its end may be too old for AWS's clock.
             Err(error) if error.wants_newer_token() => {
                 let token = self.tokens.fresh(&self.request).await?;
-                self.exchange.exchange(&token.token, &self.target).await
+                self.exchange.exchange_by_their_clock(&token.token, &self.target).await
             }
             other => other,
         };
-        let credentials = outcome.inspect_err(|error| info!(role = %self.target.role, %error, "no credentials"))?;
-        let expires_at = credentials.expiration;
+        let (credentials, their_now) = outcome.inspect_err(|error| info!(role = %self.target.role, %error, "no credentials"))?;
+        let expires_at = by_our_clock(credentials.expiration, their_now, asked_at);
         let renew_at = renewal(&self.ctx, asked_at, expires_at, RENEW_AT_MOST);
         Ok(Fetched { value: credentials, renew_at, expires_at })
     }

@@ -95,32 +95,32 @@ impl ExchangeError {
         let hint = match code {
             "AccessDenied" => {
                 "the role does not exist, or its trust policy does not let this token in: it must name the exact sub of the token \
-                 (0192:ORGNO;SCOPE). A role made seconds ago may need a little longer (A-62, A-20)"
+                 (0192:ORGNO;SCOPE). A role made seconds ago may need a little longer (A-62, D-25, D-33)"
             }
             "ExpiredTokenException" => {
-                "the token had expired when AWS saw it: fetch a new one, and check this machine's clock (A-42)"
+                "the token had expired when AWS saw it: fetch a new one, and check this machine's clock (A-42, D-13)"
             }
             "RegionDisabledException" => {
                 "STS is switched off in this region of the provider's account: use another region (D-34)"
             }
-            "IDPCommunicationError" => "AWS could not reach the issuer; this often passes (A-52)",
+            "IDPCommunicationError" => "AWS could not reach the issuer; this often passes (A-52, D-03)",
             "ValidationError" if has("DurationSeconds") || has("durationSeconds") => {
-                "ask for a shorter duration: the provider's role allows less (A-61)"
+                "ask for a shorter duration: the provider's role allows less (A-61, D-29)"
             }
             "InvalidIdentityToken" if has("No OpenIDConnect provider found") => {
-                "the provider's account has no identity provider for this issuer, byte for byte: compare slash and environment (A-48)"
+                "the provider's account has no identity provider for this issuer, byte for byte: compare slash and environment (A-48, D-20, D-16)"
             }
             "InvalidIdentityToken" if has("verification key") => {
-                "AWS could not get the issuer's keys: metadata, keys and certificate must be public and answer within 5 s (A-32, A-51)"
+                "AWS could not get the issuer's keys: metadata, keys and certificate must be public and answer within 5 s (A-32, D-03)"
             }
             "InvalidIdentityToken" if has("audience") || has("could not be validated") => {
                 "most likely the token's audience is not among the identity provider's: set resource to what the provider registered \
-                 (A-41), or the signature is wrong (A-36)"
+                 (A-41, D-22), or the signature is wrong (A-36)"
             }
             "InvalidIdentityToken" if has("Missing a required claim: aud") => {
                 "the token has no audience: set resource to what the provider registered (D-18)"
             }
-            "InvalidIdentityToken" if has("issued in the future") => "the issuer's clock is ahead of AWS's (A-43)",
+            "InvalidIdentityToken" if has("issued in the future") => "the issuer's clock is ahead of AWS's (A-43, D-13)",
             _ => return None,
         };
         Some(hint.to_owned())

@@ -9,7 +9,7 @@ use skybru_core::{Ctx, Secret};
 use tracing::{debug, info};
 
 use super::{AwsCredentials, AwsTarget, ExchangeError, SessionName};
-use crate::http::{Http, HttpAnswer, HttpError, RetryPolicy, retry_after};
+use crate::http::{Http, HttpAnswer, HttpError, RetryPolicy, date, retry_after};
 use crate::presented::{Presented, shown};
 
 /// AWS's own default: one hour, even if the token ends sooner.
@@ -38,6 +38,15 @@ impl AwsExchange {
 
     /// Exchanges `token` for credentials of the target's role, and makes sure that they are that role's and the token's subject's.
     pub async fn exchange(&self, token: &Secret, target: &AwsTarget) -> Result<AwsCredentials, ExchangeError> {
+        Ok(self.exchange_by_their_clock(token, target).await?.0)
+    }
+
+    /// The same, and what time it was at AWS: the expiration is by that clock.
+    pub(super) async fn exchange_by_their_clock(
+        &self,
+        token: &Secret,
+        target: &AwsTarget,
+    ) -> Result<(AwsCredentials, Option<Timestamp>), ExchangeError> {
         let duration = target.duration_seconds.unwrap_or(DEFAULT_DURATION_SECONDS);
         if !(900..=43_200).contains(&duration) {
             return Err(ExchangeError::Duration(duration));
@@ -61,7 +70,7 @@ impl AwsExchange {
                     let credentials = read_credentials(&endpoint, &answer)?;
                     must_be_ours(&credentials, target, &claims)?;
                     info!(role = %target.role, session = %session, expiration = %credentials.expiration, "assumed role");
-                    return Ok(credentials);
+                    return Ok((credentials, date(&answer.headers)));
                 }
                 Ok(answer) => (read_refusal(&endpoint, &answer), retry_after(&answer.headers)),
                 Err(source) => {

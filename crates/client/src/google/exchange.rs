@@ -10,8 +10,9 @@ use skybru_core::{Ctx, Secret};
 use tracing::{debug, info, warn};
 
 use super::{GoogleCredentials, GoogleExchangeError, GoogleTarget, ServiceAccount, Step};
-use crate::http::{Http, HttpAnswer, HttpError, RetryPolicy, retry_after};
+use crate::http::{Http, HttpAnswer, HttpError, RetryPolicy, date, retry_after};
 use crate::presented::{Presented, shown};
+use crate::refreshed::by_our_clock;
 
 /// The scope that lets the identity do whatever its roles allow.
 pub const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
@@ -121,6 +122,7 @@ impl GoogleExchange {
         account: &ServiceAccount,
     ) -> Result<GoogleCredentials, GoogleExchangeError> {
         let endpoint = target.impersonation_url().unwrap_or_default();
+        let asked_at = self.ctx.clock.now();
         let body = json!({"delegates": null, "scope": [CLOUD_PLATFORM], "lifetime": LIFETIME});
         let answer =
             self.ask(&endpoint, read_iam_refusal, || self.http.call(Method::POST, &endpoint, federated, Some(&body))).await?;
@@ -131,7 +133,7 @@ impl GoogleExchange {
         let generated: Generated = answer.json().map_err(|_| unusable())?;
         Ok(GoogleCredentials {
             access_token: generated.access_token,
-            expires_at: generated.expire_time,
+            expires_at: by_our_clock(generated.expire_time, date(&answer.headers), asked_at),
             principal: Some(account.to_string()),
         })
     }

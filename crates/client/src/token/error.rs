@@ -94,9 +94,11 @@ impl Refusal {
     fn hint(&self) -> Option<String> {
         if self.is_about_time() {
             return Some(match self.skew_seconds {
-                Some(skew) => format!("this machine's clock is wrong: {}", skew_words(skew)),
-                None => "the assertion's time was not accepted: set this machine's clock (it may differ by at most 10 seconds)"
-                    .to_owned(),
+                Some(skew) => format!("this machine's clock is wrong: {} (D-13)", skew_words(skew)),
+                None => {
+                    "the assertion's time was not accepted: set this machine's clock (it may differ by at most 10 seconds; D-13)"
+                        .to_owned()
+                }
             });
         }
         let scope = self.scopes.split(' ').next().unwrap_or_default();
@@ -113,35 +115,36 @@ fn skew_words(skew: i64) -> String {
 pub fn code_hint(code: &str, scope: &str) -> Option<String> {
     let prefix = scope.split(':').next().unwrap_or_default();
     Some(match code {
-        "MP-011" => "the issuer cannot read the assertion: check resource (it must be a URI) and pid".to_owned(),
-        "MP-012" => "the same assertion was presented twice: sign a new one for every request".to_owned(),
+        "MP-011" => "the issuer cannot read the assertion: check resource (it must be a URI) and pid (D-17)".to_owned(),
+        "MP-012" => "the same assertion was presented twice: sign a new one for every request (D-17)".to_owned(),
         "MP-100" => "this issuer knows no such client, or it is deactivated: check client-id, and that it belongs to this \
-                     environment (test or production)"
+                     environment, test or production (D-16)"
             .to_owned(),
         "MP-110" => {
             "the assertion was meant for another issuer: write issuer exactly as the issuer does. Maskinporten's ends in a \
-                     slash (https://maskinporten.no/), Skyporten's does not (https://sky.maskinporten.no)"
+                     slash (https://maskinporten.no/), Skyporten's does not, https://sky.maskinporten.no (D-17)"
                 .to_owned()
         }
         "MP-120" => "the issuer does not know this key: the key is not registered on the client, was just replaced (wait two \
-                     minutes), or key-id is wrong"
+                     minutes), or key-id is wrong (D-17)"
             .to_owned(),
-        "MP-121" => "the registered key is older than a year: rotate it, or post the same key again to renew it".to_owned(),
-        "MP-122" => "the certificate belongs to another organisation than the client".to_owned(),
-        "MP-123" => "the assertion's x5c is not an array of certificates".to_owned(),
-        "MP-124" => {
-            "the signature does not fit the registered key: key-id names one key, but the key file holds another".to_owned()
+        "MP-121" => {
+            "the registered key is older than a year: rotate it, or post the same key again to renew it (D-17)".to_owned()
         }
-        "MP-130" => "the assertion had expired when it arrived: set this machine's clock".to_owned(),
-        "MP-200" => format!("the client does not have {scope}: add the scope to the client in self-service"),
-        "MP-201" => format!("{scope} is not meant for this kind of client"),
+        "MP-122" => "the certificate belongs to another organisation than the client (D-17)".to_owned(),
+        "MP-123" => "the assertion's x5c is not an array of certificates (D-17)".to_owned(),
+        "MP-124" => "the signature does not fit the registered key: key-id names one key, but the key file holds another (D-17)"
+            .to_owned(),
+        "MP-130" => "the assertion had expired when it arrived: set this machine's clock (D-13)".to_owned(),
+        "MP-200" => format!("the client does not have {scope}: add the scope to the client in self-service (D-17)"),
+        "MP-201" => format!("{scope} is not meant for this kind of client (D-17)"),
         "MP-250" => format!(
-            "the provider has not granted your organisation access to {scope}: ask the owner of the prefix {prefix:?} to grant it"
+            "the provider has not granted your organisation access to {scope}: ask the owner of the prefix {prefix:?} to grant it (D-17)"
         ),
         "MP-251" => format!(
-            "the consumer has not delegated {scope} to your organisation: it must do so in Altinn before you can ask on its behalf"
+            "the consumer has not delegated {scope} to your organisation: it must do so in Altinn before you can ask on its behalf (D-17)"
         ),
-        "MP-301" | "MP-302" | "MP-303" => "check authorization details: type, members and values".to_owned(),
+        "MP-301" | "MP-302" | "MP-303" => "check authorization details: type, members and values (D-17)".to_owned(),
         _ => return None,
     })
 }
@@ -244,10 +247,10 @@ mod tests {
     fn every_code_of_the_contract_has_a_hint_that_helps() {
         let hint = |code| code_hint(code, "entur:skyporten.demo").unwrap();
         for code in ["MP-011", "MP-012", "MP-100", "MP-110", "MP-120", "MP-121", "MP-122", "MP-123", "MP-124", "MP-130"] {
-            assert!(hint(code).len() > 20, "{code}");
+            assert!(hint(code).contains("(D-1"), "{code}");
         }
         for code in ["MP-200", "MP-201", "MP-250", "MP-251", "MP-301", "MP-302", "MP-303"] {
-            assert!(hint(code).len() > 20, "{code}");
+            assert!(hint(code).contains("(D-17)"), "{code}");
         }
         assert!(hint("MP-250").contains("\"entur\""));
         assert!(hint("MP-110").contains("slash"));
@@ -258,9 +261,9 @@ mod tests {
     fn a_clock_that_differs_is_told_with_its_seconds() {
         let mut refusal = refusal(r#"{"error":"invalid_grant","error_description":"… Issue time is after now."}"#);
         refusal.skew_seconds = Some(-340);
-        assert_eq!(refusal.hint().unwrap(), "this machine's clock is wrong: it is 340 seconds ahead of the issuer's");
+        assert_eq!(refusal.hint().unwrap(), "this machine's clock is wrong: it is 340 seconds ahead of the issuer's (D-13)");
         refusal.skew_seconds = Some(75);
-        assert_eq!(refusal.hint().unwrap(), "this machine's clock is wrong: it is 75 seconds behind the issuer's");
+        assert_eq!(refusal.hint().unwrap(), "this machine's clock is wrong: it is 75 seconds behind the issuer's (D-13)");
     }
 
     #[test]

@@ -57,9 +57,9 @@ impl MetadataError {
                 }
                 other => other.hint(),
             },
-            Self::OtherIssuer { found, .. } => {
-                Some(format!("set issuer to exactly {found:?}: Maskinporten's ends in a slash, Skyporten's does not (MP-110)"))
-            }
+            Self::OtherIssuer { found, .. } => Some(format!(
+                "set issuer to exactly {found:?}: Maskinporten's ends in a slash, Skyporten's does not (MP-110, D-17)"
+            )),
             Self::Elsewhere { .. } => None,
         }
     }

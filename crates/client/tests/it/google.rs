@@ -100,7 +100,8 @@ async fn impersonate(
     let bearer = headers["authorization"].to_str().unwrap().to_owned();
     seen.impersonations.push((account, bearer, body));
     let usual = json!({"accessToken": IMPERSONATED, "expireTime": "2023-11-14T23:13:20Z"});
-    answer(seen.account_script.pop_front().unwrap_or((200, usual)))
+    let date = [("date", crate::http_date(crate::NOW))];
+    (date, answer(seen.account_script.pop_front().unwrap_or((200, usual)))).into_response()
 }
 
 fn exchanger(ctx: &Ctx) -> GoogleExchange {

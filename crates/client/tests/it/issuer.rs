@@ -120,10 +120,7 @@ async fn token(State(seen): State<Arc<Mutex<Seen>>>, body: Bytes) -> Response {
             "expires_in": lifetime, "scope": "entur:skyporten.demo"}))
         .into_response(),
         Step::Refuse(code, text) => refusal(code, text),
-        Step::RefuseAt(code, text, second) => {
-            let date = jiff::Timestamp::from_second(second).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            ([(header::DATE, date)], refusal(code, text)).into_response()
-        }
+        Step::RefuseAt(code, text, second) => ([(header::DATE, crate::http_date(second))], refusal(code, text)).into_response(),
         Step::Fail(status, retry_after) => {
             let mut response = StatusCode::from_u16(status).unwrap().into_response();
             if let Some(value) = retry_after {

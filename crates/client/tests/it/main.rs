@@ -36,6 +36,11 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
+/// A second as a `Date` header has it.
+fn http_date(second: i64) -> String {
+    jiff::Timestamp::from_second(second).unwrap().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 fn http() -> Http {
     Http::new(&HttpOptions::default()).unwrap()
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
+use axum::http::header::{DATE, HeaderName};
 use axum::routing::post;
 
 use crate::serve;
@@ -38,7 +39,10 @@ impl TestSts {
     }
 }
 
-async fn answer(State(seen): State<Arc<Mutex<Seen>>>, Form(form): Form<HashMap<String, String>>) -> (StatusCode, String) {
+async fn answer(
+    State(seen): State<Arc<Mutex<Seen>>>,
+    Form(form): Form<HashMap<String, String>>,
+) -> (StatusCode, [(HeaderName, String); 1], String) {
     let mut seen = seen.lock().unwrap();
     let session = form.get("RoleSessionName").cloned().unwrap_or_default();
     seen.forms.push(form);
@@ -46,7 +50,7 @@ async fn answer(State(seen): State<Arc<Mutex<Seen>>>, Form(form): Form<HashMap<S
         .script
         .pop_front()
         .unwrap_or_else(|| (200, success(&format!("arn:aws:sts::123456789012:assumed-role/skyporten-role/{session}"), SUBJECT)));
-    (StatusCode::from_u16(status).unwrap(), body)
+    (StatusCode::from_u16(status).unwrap(), [(DATE, crate::http_date(crate::NOW))], body)
 }
 
 pub(crate) const SUBJECT: &str = "0192:917422575;entur:skyporten.demo";

@@ -11,6 +11,7 @@ mod exec;
 mod guide;
 mod handbook;
 mod hostile;
+mod mistakes;
 mod operations;
 mod private_issuer;
 mod registry;
