@@ -1,9 +1,13 @@
 //! Measures skybru against its promises, in ratios from one run. Ships nothing; `cargo xtask bench` starts it.
 
+mod agent;
+mod cold;
 mod floor;
+mod http;
 mod issuer;
 mod load;
 mod process;
+mod product;
 mod serve;
 mod work;
 
@@ -21,6 +25,17 @@ struct Cli {
 enum Bench {
     /// What a token costs the issuer
     Issuer(issuer::IssuerArgs),
+    /// What a cached token costs the agent
+    Agent(agent::AgentArgs),
+    /// `skybru credentials` from nothing, against the shell recipe
+    Cold(cold::ColdArgs),
+    /// The least that an axum server can do (started by the others)
+    #[command(hide = true)]
+    Bare {
+        /// Length of the answer's token
+        #[arg(long)]
+        bytes: usize,
+    },
     /// The server under measurement (started by the others)
     #[command(hide = true)]
     Serve(serve::ServeArgs),
@@ -29,6 +44,11 @@ enum Bench {
 fn main() -> Result<()> {
     match Cli::parse().bench {
         Bench::Issuer(args) => issuer::run(&args),
+        Bench::Agent(args) => agent::run(&args),
+        Bench::Cold(args) => cold::run(&args),
+        Bench::Bare { bytes } => {
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(http::bare::serve(bytes))
+        }
         Bench::Serve(args) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run(args)),
     }
 }

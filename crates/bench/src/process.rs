@@ -24,6 +24,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `command` on `core` and waits for the line `ready ADDRESS` on its standard output.
     pub(crate) fn start(command: &[String], folder: &Path, core: usize) -> Result<Self> {
+        Self::start_when(command, folder, core, |line| line.strip_prefix("ready ")?.trim().parse().ok())
+    }
+
+    /// Starts `command` on `core` and waits for a line on its standard output in which `ready` finds the address.
+    pub(crate) fn start_when(
+        command: &[String],
+        folder: &Path,
+        core: usize,
+        ready: impl Fn(&str) -> Option<SocketAddr>,
+    ) -> Result<Self> {
         let begun = Instant::now();
         let mut child = Command::new("taskset")
             .args(["-c", &core.to_string()])
@@ -35,8 +45,7 @@ impl Server {
             .context("starting the server: is taskset (util-linux) there?")?;
         let output = child.stdout.take().context("the server's output")?;
         for line in BufReader::new(output).lines() {
-            if let Some(address) = line?.strip_prefix("ready ") {
-                let address = address.trim().parse().context("the server's address")?;
+            if let Some(address) = ready(&line?) {
                 return Ok(Self { child, address, start: begun.elapsed() });
             }
         }

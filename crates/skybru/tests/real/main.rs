@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
+mod agent;
 mod aws;
 mod aws_cli;
 mod boto3;

@@ -1,0 +1,3 @@
+//! HTTP that a benchmark itself serves.
+
+pub(crate) mod bare;
