@@ -39,9 +39,9 @@ async fn token(sim: &Sim, request: &Request, tenant: &str, request_id: &str) -> 
     let directory = Directory { tenant: &state.tenant, identities: &identities };
     let decided = async {
         let call = TokenRequest::read(tenant, get)?;
-        let (assertion, identity) = before_fetch(&call, Some(directory), sim.settings.rules)?;
+        let (assertion, identity) = before_fetch(&call, Some(directory), sim.rules)?;
         let documents = sim.fetcher.documents(&assertion.issuer, &[]).await;
-        after_fetch(&call, &assertion, identity, documents, sim.now(), sim.settings.rules)
+        after_fetch(&call, &assertion, identity, documents, sim.now(), sim.rules)
     };
     match decided.await {
         Ok(accepted) => granted(sim, &accepted),
@@ -66,7 +66,7 @@ fn granted(sim: &Sim, accepted: &Accepted<'_>) -> Answer {
 fn refused(sim: &Sim, request: &Request, error: &EntraError, request_id: &str) -> Answer {
     let correlation_id = request.header("client-request-id").map_or_else(|| sim.guid(), str::to_owned);
     let trace = Trace { trace_id: request_id.to_owned(), correlation_id, now: sim.now() };
-    Answer::json(error.status, &error.body(&trace, sim.settings.rules.wording)).with("cache-control", "no-store, no-cache")
+    Answer::json(error.status, &error.body(&trace, sim.rules.wording)).with("cache-control", "no-store, no-cache")
 }
 
 /// E-73. The issuer is this authority's own in version 2, as clients check that it matches where they asked.
@@ -78,7 +78,7 @@ fn discovery(sim: &Sim, tenant: &str, version: &str, request_id: &str) -> Answer
         );
         let error = EntraError { number: 90002, error: "invalid_tenant", status: 400, message: text, rule: "E-38" };
         let trace = Trace { trace_id: request_id.to_owned(), correlation_id: sim.guid(), now: sim.now() };
-        return Answer::json(400, &error.body(&trace, sim.settings.rules.wording));
+        return Answer::json(400, &error.body(&trace, sim.rules.wording));
     }
     let (id, authority) = (&state.tenant.id, &sim.authority);
     let issuer = if version.is_empty() { format!("https://sts.windows.net/{id}/") } else { format!("{authority}/{id}{version}") };

@@ -19,7 +19,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -33,7 +32,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::fetch::{FetchFault, Fetcher};
+use crate::control::{Control, ControlSettings};
+use crate::fetch::Fetcher;
 use crate::kept::Kept;
 
 use self::state::State;
@@ -53,8 +53,11 @@ pub struct AzureSimOptions {
     pub tenant_name: String,
     /// A bearer token that stands for the subscription's owner. As in Azure, the owner has no access to data without a data role.
     pub owner_token: Secret,
-    /// Where Azure leaves a choice, or has changed.
-    pub settings: AzureSettings,
+    /// Where Azure has changed.
+    pub rules: Rules,
+    /// Clock, propagation and faults at the start; [`AzureSim::control`] and `PUT /_skybru/control` change them (S-21). A new credential
+    /// or role assignment is unknown for as long as changes spread (E-8, E-66). Azure needs minutes.
+    pub control: ControlSettings,
     /// PEM certificates that count as public roots beside the machine's own: a lab's own authority.
     pub extra_roots_pem: Option<String>,
 }
@@ -70,15 +73,6 @@ pub struct AzurePorts {
     pub dfs: u16,
     /// Files.
     pub file: u16,
-}
-
-/// Where Azure leaves a choice, or has changed (S-21).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AzureSettings {
-    /// Wording (E-30 to E-33, E-42, E-45).
-    pub rules: Rules,
-    /// How long a new credential or role assignment is unknown (E-8, E-66). Azure needs minutes.
-    pub propagation_delay: Duration,
 }
 
 /// Why a simulator does not start.
@@ -108,7 +102,8 @@ pub enum StartError {
 pub(crate) struct Sim {
     ctx: Ctx,
     owner_token: Secret,
-    settings: AzureSettings,
+    rules: Rules,
+    control: Control,
     state: Kept<State>,
     items: storage::Items,
     roles: Vec<RoleDefinition>,
@@ -138,7 +133,7 @@ impl Sim {
 
     /// Whether what was made at `created` is known everywhere by now.
     fn has_settled(&self, created: i64) -> bool {
-        self.now() >= created.saturating_add_unsigned(self.settings.propagation_delay.as_secs())
+        self.now() >= created.saturating_add_unsigned(self.control.propagation_delay().as_secs())
     }
 
     /// The role assignments that count by now.
@@ -228,9 +223,10 @@ impl AzureSim {
         self.sim.state.get().owner.clone()
     }
 
-    /// From now on every fetch of an issuer's documents fails in this way; `None`: none does (S-21).
-    pub fn inject_fetch_fault(&self, fault: Option<FetchFault>) {
-        self.sim.fetcher.set_fault(fault);
+    /// Moves the clock, slows changes down, makes fetches of an issuer's documents fail (S-21).
+    pub fn control(&self, settings: ControlSettings) {
+        self.sim.control.set(settings);
+        self.sim.fetcher.set_fault(settings.fetch_fault);
     }
 
     /// Stops listening, and returns when running requests have been answered.
@@ -261,16 +257,21 @@ fn open(options: AzureSimOptions, port: u16) -> Result<Sim, StartError> {
     state
         .change(|_| Ok::<_, crate::kept::NotKept>(()))
         .map_err(|_| StartError::State(io::Error::other("azure.json cannot be written")))?;
+    let (control, ctx) = Control::new(&options.ctx);
+    control.set(options.control);
+    let fetcher = Fetcher::new(extra_roots);
+    fetcher.set_fault(options.control.fetch_fault);
     let items = storage::Items::open(folder.join("storage")).map_err(StartError::State)?;
     let key = signing_key(&folder.join("entra-key.json"))?;
     Ok(Sim {
-        ctx: options.ctx,
+        ctx,
         owner_token: options.owner_token,
-        settings: options.settings,
+        rules: options.rules,
+        control,
         state,
         items,
         roles: roles::built_in(),
-        fetcher: Fetcher::new(extra_roots),
+        fetcher,
         key,
         authority: format!("https://localhost:{port}"),
         _temporary: temporary,

@@ -15,6 +15,7 @@ use skybru_federation::entra::Resource;
 
 use super::wire::{Answer, Request, http_date};
 use super::{Sim, arm, entra, graph, storage};
+use crate::control::CONTROL_PATH;
 
 /// What a port is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +65,14 @@ pub(crate) async fn answer(
 }
 
 async fn dispatch(sim: &Sim, service: Service, request: &Request, request_id: &str) -> Answer {
+    if request.path == CONTROL_PATH {
+        return control(sim, request);
+    }
     let answer = match service {
         Service::Authority => {
             let segments = request.segments();
-            let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+            // SDKs put a scope with its first slash behind another slash.
+            let parts: Vec<&str> = segments.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
             match parts.as_slice() {
                 ["arm", rest @ ..] => arm::answer(sim, request, rest),
                 ["graph", rest @ ..] => graph::answer(sim, request, rest),
@@ -78,6 +83,21 @@ async fn dispatch(sim: &Sim, service: Service, request: &Request, request_id: &s
     };
     tracing::info!(request.id = request_id, ?service, method = %request.method, path = request.path, status = answer.status, "answered");
     answer
+}
+
+/// Clock, propagation and faults, for the owner alone.
+fn control(sim: &Sim, request: &Request) -> Answer {
+    if !request.bearer().is_some_and(|token| sim.owner_token.matches(token)) {
+        let text = "Only the owner's token is taken here.";
+        return json_error(&AzureError::new("S-21", "AuthenticationFailed", 401, text));
+    }
+    if request.method == http::Method::PUT {
+        match sim.control.set_from(&request.body) {
+            Ok(settings) => sim.fetcher.set_fault(settings.fetch_fault),
+            Err(error) => return json_error(&AzureError::new("S-21", "InvalidRequestContent", 400, error.to_string())),
+        }
+    }
+    Answer::json(200, &serde_json::to_value(sim.control.settings()).unwrap_or_default())
 }
 
 /// Who calls Resource Manager or Graph.

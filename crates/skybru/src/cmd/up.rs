@@ -15,7 +15,7 @@ pub(crate) struct UpArgs {
     /// Where everything is kept; it survives a restart
     #[arg(long, value_name = "FOLDER", default_value = "skybru-lab")]
     data: PathBuf,
-    /// The first of the lab's ports, of which it uses up to 12 more; 0 for any that are free
+    /// The first of the lab's ports, of which it uses up to 16 more; 0 for any that are free
     #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(..=65_500))]
     port_base: u16,
 }
@@ -54,6 +54,9 @@ fn describe(printer: &Printer, info: &LabInfo) {
     if let Some(google) = &info.clouds.google {
         line(&format!("  Google         {}  (project {}, number {})", google.endpoint, google.project, google.project_number));
     }
+    if let Some(azure) = &info.clouds.azure {
+        line(&format!("  Azure          {}  (account {}, tenant {})", azure.authority, azure.account, azure.tenant_id));
+    }
     line(&format!("  CA             {}", info.ca_file.display()));
     line("");
     line("As the consumer, in another terminal:");
@@ -63,6 +66,9 @@ fn describe(printer: &Printer, info: &LabInfo) {
     line("  skybru exec demo -- aws s3 cp s3://fjordbuss-data/timetables/line-1.csv -");
     if info.clouds.google.is_some() {
         line("  skybru cat demo-google:timetables/line-1.csv");
+    }
+    if info.clouds.azure.is_some() {
+        line("  skybru cat demo-azure:timetables/line-1.csv");
     }
     line("");
     line("As the owner of the AWS account:");

@@ -39,6 +39,7 @@ impl Lab {
         self.info.demo.client_id.clone_from(&self.demo.consumer);
         self.share_the_bucket().await?;
         self.share_at_google().await?;
+        self.share_at_azure().await?;
         self.write_settings()
     }
 
@@ -125,6 +126,9 @@ impl Lab {
         });
         if let Some(target) = self.google_target() {
             settings["targets"]["demo-google"] = target;
+        }
+        if let Some(target) = self.azure_target() {
+            settings["targets"]["demo-azure"] = target;
         }
         let text = toml::to_string(&settings).context("the lab's settings cannot be written")?;
         let text =

@@ -3,6 +3,7 @@
 //! `try` runs it once in a temporary folder; `up` runs it until stopped, in a folder that survives.
 
 mod admin;
+pub(crate) mod azure;
 mod demo;
 pub(crate) mod files;
 pub(crate) mod google;
@@ -23,6 +24,7 @@ use skybru_issuer::{Issuer, IssuerSettings, KeyRing, Profile};
 use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
 use skybru_sim::aws::{AwsSim, AwsSimOptions};
+use skybru_sim::azure::AzureSim;
 use skybru_sim::google::GoogleSim;
 use skybru_store::LiveRegistry;
 use skybru_store::sqlite::SqliteStore;
@@ -51,10 +53,11 @@ pub(crate) struct LabOptions {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct OtherClouds {
     pub(crate) google: bool,
+    pub(crate) azure: bool,
 }
 
 impl OtherClouds {
-    pub(crate) const ALL: Self = Self { google: true };
+    pub(crate) const ALL: Self = Self { google: true, azure: true };
 }
 
 /// What `up --json` prints.
@@ -81,6 +84,8 @@ pub(crate) struct CloudsInfo {
     pub(crate) aws: AwsInfo,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) google: Option<google::GoogleInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) azure: Option<azure::AzureInfo>,
 }
 
 /// The simulated AWS and its root key, which is good for nothing else.
@@ -119,6 +124,8 @@ pub(crate) struct Lab {
     aws: AwsSim,
     /// Also to move its clock.
     pub(crate) google: Option<GoogleSim>,
+    /// Also to move its clock.
+    pub(crate) azure: Option<AzureSim>,
     tls: Tls,
     registry: Arc<LiveRegistry>,
     store: Arc<SqliteStore>,
@@ -189,6 +196,13 @@ impl Lab {
             (None, None)
         };
 
+        let (azure, azure_info) = if clouds.azure {
+            let started = azure::start(&folder, port_base, &ctx, &tls).await.map_err(|error| taken(error, port_base))?;
+            (Some(started.0), Some(started.1))
+        } else {
+            (None, None)
+        };
+
         let stop = CancellationToken::new();
         let config =
             |router, listener| tokio::spawn(serve(listener, Some(tls.config.clone()), router, Limits::default(), stop.clone()));
@@ -212,6 +226,7 @@ impl Lab {
                     secret_access_key: secret.expose().to_owned(),
                 },
                 google: google_info,
+                azure: azure_info,
             },
             demo: DemoInfo::none(&folder),
             data_dir: folder,
@@ -225,6 +240,7 @@ impl Lab {
             aws_clock,
             aws,
             google,
+            azure,
             tls,
             registry,
             store,
@@ -278,6 +294,9 @@ impl Lab {
         self.aws.shutdown().await;
         if let Some(google) = self.google {
             google.shutdown().await;
+        }
+        if let Some(azure) = self.azure {
+            azure.shutdown().await;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Unmodified clients against the lab, as PyPI has them: the `aws` CLI, boto3, and schemathesis for the self-service API,
-//! and Google's libraries; gcloud where it is.
+//! Google's libraries and Azure's SDKs; gcloud where it is.
 //!
 //! A test whose client is absent says so loudly and passes, unless `SKYBRU_REAL_REQUIRED` is set, as it is in continuous integration.
 
@@ -8,6 +8,7 @@
 mod agent;
 mod aws;
 mod aws_cli;
+mod azure;
 mod boto3;
 mod delta;
 mod google;

@@ -1,13 +1,12 @@
 //! The token endpoint: who gets an access token, who does not, and in which words.
 
-use std::time::Duration;
-
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::json;
 use skybru_federation::entra::Wording;
 use skybru_protocol::jose::Jws;
 use skybru_sim::FetchFault;
+use skybru_sim::control::ControlSettings;
 
 use super::sim::{AUDIENCE, SUBJECT, TestAzure, settings};
 
@@ -81,7 +80,7 @@ async fn a_revoked_credential_lets_nobody_in_any_more() {
 
 #[tokio::test]
 async fn e_8_a_new_credential_is_unknown_until_it_has_spread() {
-    let t = TestAzure::with(settings(|settings| settings.propagation_delay = Duration::from_mins(1)), None).await;
+    let t = TestAzure::with(settings(|settings| settings.control.propagation_delay_seconds = 60), None).await;
     assert_eq!(t.trust("c-reads", &t.issuer.url, "0192:889640782;entur:demo", AUDIENCE).await.status, 201);
     let of_c = json!({"sub": "0192:889640782;entur:demo"});
     assert_eq!(t.exchange(&t.assertion(&of_c)).await.json()["error_codes"][0], 700_213);
@@ -101,11 +100,27 @@ async fn e_30_the_old_wording_can_be_had() {
 async fn e_45_faults_of_the_issuers_documents() {
     let t = TestAzure::start().await;
     for fault in [FetchFault::Timeout, FetchFault::ServerError, FetchFault::Html, FetchFault::Redirect, FetchFault::BadChain] {
-        t.sim.inject_fetch_fault(Some(fault));
+        t.sim.control(ControlSettings { fetch_fault: Some(fault), ..ControlSettings::default() });
         let reply = t.exchange(&t.assertion(&json!({}))).await;
         assert_eq!((reply.status, reply.json()["error_codes"][0].as_i64()), (400, Some(501_661)), "{fault:?}");
     }
-    t.sim.inject_fetch_fault(None);
+    t.sim.control(ControlSettings::default());
+    assert_eq!(t.exchange(&t.assertion(&json!({}))).await.status, 200);
+}
+
+#[tokio::test]
+async fn s_21_the_owner_moves_the_clock() {
+    let t = TestAzure::start().await;
+    let url = format!("{}/_skybru/control", t.sim.authority());
+    let put = async |token: &str, body: serde_json::Value| {
+        super::sim::read(t.http.put(&url).bearer_auth(token).json(&body)).await.status
+    };
+    let (token, late) = (t.token().await, json!({"clock_shift_seconds": 600}));
+    assert_eq!(put(&token, late.clone()).await, 401, "B does not");
+    assert_eq!(put(t.owner(), json!({"clock": 1})).await, 400);
+    assert_eq!(put(t.owner(), late).await, 200);
+    assert_eq!(t.exchange(&t.assertion(&json!({}))).await.json()["error_codes"][0], 700_024);
+    assert_eq!(put(t.owner(), json!({})).await, 200);
     assert_eq!(t.exchange(&t.assertion(&json!({}))).await.status, 200);
 }
 

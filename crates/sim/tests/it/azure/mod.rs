@@ -3,5 +3,6 @@
 mod entra;
 mod lake;
 mod management;
+mod mutations;
 mod sim;
 mod storage;

@@ -11,7 +11,8 @@ use skybru_core::ctx::{ManualClock, SeededRandomness};
 use skybru_core::{Ctx, Secret};
 use skybru_federation::azure::roles::id;
 use skybru_federation::entra::Rules;
-use skybru_sim::azure::{AzurePorts, AzureSettings, AzureSim, AzureSimOptions};
+use skybru_sim::azure::{AzurePorts, AzureSim, AzureSimOptions};
+use skybru_sim::control::ControlSettings;
 
 use crate::issuer::{Certificate, TestIssuer};
 use crate::sim::NOW;
@@ -60,10 +61,10 @@ impl Reply {
 impl TestAzure {
     /// A directory, an identity that trusts the issuer for one subject, two accounts, and a role on one container.
     pub(crate) async fn start() -> Self {
-        Self::with(AzureSettings::default(), None).await
+        Self::with(Settings::default(), None).await
     }
 
-    pub(crate) async fn with(settings: AzureSettings, state_dir: Option<PathBuf>) -> Self {
+    pub(crate) async fn with(settings: Settings, state_dir: Option<PathBuf>) -> Self {
         let issuer = TestIssuer::tls().await;
         let mut test = Self::empty(issuer, settings, state_dir).await;
         test.set_up().await;
@@ -71,10 +72,10 @@ impl TestAzure {
     }
 
     /// Nothing but the directory.
-    pub(crate) async fn empty(issuer: TestIssuer, settings: AzureSettings, state_dir: Option<PathBuf>) -> Self {
+    pub(crate) async fn empty(issuer: TestIssuer, settings: Settings, state_dir: Option<PathBuf>) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
         let certificate = Certificate::new();
-        let settling = i64::try_from(settings.propagation_delay.as_secs()).unwrap();
+        let settling = i64::from(settings.control.propagation_delay_seconds);
         let sim = AzureSim::start(AzureSimOptions {
             ports: AzurePorts::default(),
             tls: certificate.config,
@@ -82,7 +83,8 @@ impl TestAzure {
             ctx: Ctx::new(clock.clone(), Arc::new(SeededRandomness::new(7))),
             tenant_name: "Fjordbuss AS".to_owned(),
             owner_token: Secret::from(OWNER_TOKEN.to_owned()),
-            settings,
+            rules: settings.rules,
+            control: settings.control,
             extra_roots_pem: issuer.ca_pem.clone(),
         })
         .await
@@ -161,19 +163,14 @@ impl TestAzure {
         let definition =
             format!("/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{role}", self.sim.subscription_id());
         let body = json!({"properties": {"roleDefinitionId": definition, "principalId": principal, "principalType": "ServicePrincipal"}});
-        // A name that is a GUID, and another for each assignment.
-        let mut name = String::new();
-        for (place, byte) in format!("{role}{scope}{principal}").bytes().enumerate().map(|(at, byte)| (at % 16, byte)).take(512) {
-            if name.len() < 32 {
-                name.push(char::from_digit(u32::from(byte) % 16, 16).unwrap());
-            } else {
-                let at = place * 2;
-                let mixed = (u32::from(byte) + name[at..=at].chars().next().unwrap().to_digit(16).unwrap() * 7) % 16;
-                name.replace_range(at..=at, &char::from_digit(mixed, 16).unwrap().to_string());
-            }
-        }
-        let name = format!("{}-{}-{}-{}-{}", &name[..8], &name[8..12], &name[12..16], &name[16..20], &name[20..32]);
+        let name = assignment_name(role, scope, principal);
         self.arm(Method::PUT, &format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}"), &body).await
+    }
+
+    pub(crate) async fn take_away(&self, role: &str, scope: &str, principal: &str) {
+        let name = assignment_name(role, scope, principal);
+        let path = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}");
+        self.arm(Method::DELETE, &path, &json!(null)).await;
     }
 
     /// A good assertion with these claims changed.
@@ -245,8 +242,22 @@ impl TestAzure {
     }
 }
 
-pub(crate) fn settings(change: impl FnOnce(&mut AzureSettings)) -> AzureSettings {
-    let mut settings = AzureSettings { rules: Rules::default(), propagation_delay: Duration::ZERO };
+/// A GUID of its own for each assignment, always the same.
+fn assignment_name(role: &str, scope: &str, principal: &str) -> String {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{role} {scope} {principal}").as_bytes());
+    let hex = hash.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
+}
+
+/// Where a test differs from the usual.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) rules: Rules,
+    pub(crate) control: ControlSettings,
+}
+
+pub(crate) fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings::default();
     change(&mut settings);
     settings
 }

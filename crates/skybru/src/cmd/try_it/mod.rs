@@ -1,6 +1,7 @@
 //! `skybru try`: the whole road, once, on this machine; told so that somebody who knows nothing of OAuth understands what happened and
 //! why it is safe.
 
+mod azure;
 mod google;
 mod story;
 mod tell;
@@ -38,6 +39,8 @@ enum Cloud {
     /// Google Cloud
     #[value(name = "gcp", alias = "google")]
     Google,
+    /// Microsoft Azure
+    Azure,
     /// One after the other
     All,
 }
@@ -50,13 +53,15 @@ struct Lived {
     aws: Option<Story>,
     #[serde(skip_serializing_if = "Option::is_none")]
     google: Option<Walk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azure: Option<Walk>,
 }
 
 pub(crate) async fn run(call: &Call, args: TryArgs) -> Result<Outcome> {
     let goes_to = |cloud| args.cloud == cloud || args.cloud == Cloud::All;
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.keep.map_or_else(|| temporary.path().to_path_buf(), |folder| call.system.folder.join(folder));
-    let clouds = OtherClouds { google: goes_to(Cloud::Google) };
+    let clouds = OtherClouds { google: goes_to(Cloud::Google), azure: goes_to(Cloud::Azure) };
     let options = LabOptions { folder, port_base: None, ctx: call.system.ctx.clone(), clouds };
     let mut lab = Lab::start(options).await.context("cannot start the lab")?;
     let lived = live(&mut lab, &call.system.ctx, goes_to(Cloud::Aws)).await;
@@ -75,16 +80,17 @@ pub(crate) async fn run(call: &Call, args: TryArgs) -> Result<Outcome> {
 async fn live(lab: &mut Lab, ctx: &Ctx, aws: bool) -> Result<Lived> {
     let aws = if aws { Some(story::live(lab, ctx).await?) } else { None };
     let google = if lab.google.is_some() { Some(google::live(lab, ctx).await?) } else { None };
-    let went_well = aws.iter().all(|story| story.went_well) && google.iter().all(|walk| walk.went_well);
-    Ok(Lived { went_well, aws, google })
+    let azure = if lab.azure.is_some() { Some(azure::live(lab, ctx).await?) } else { None };
+    let went_well = aws.iter().all(|story| story.went_well) && google.iter().chain(&azure).all(|walk| walk.went_well);
+    Ok(Lived { went_well, aws, google, azure })
 }
 
 fn tell(printer: &Printer, lived: &Lived) -> std::io::Result<()> {
     if let Some(story) = &lived.aws {
         tell::tell(printer, story)?;
     }
-    for walk in lived.google.iter() {
-        if lived.aws.is_some() {
+    for (place, walk) in lived.google.iter().chain(&lived.azure).enumerate() {
+        if lived.aws.is_some() || place > 0 {
             printer.data("")?;
         }
         walk::tell(printer, walk)?;
