@@ -18,6 +18,8 @@ use crate::google::datasets::{Dataset, Field, Select, Table};
 
 /// The most rows on one page.
 const PAGE: usize = 10_000;
+/// The dataset of results: a job's is the table of the job's id, as Google has anonymous tables.
+const RESULTS: &str = "_results";
 
 /// Who calls, in which project.
 struct Desk<'a> {
@@ -52,6 +54,7 @@ async fn dispatch(call: Call<'_>, segments: &[&str]) -> Result<Response<Body>, A
         (Method::GET, ["datasets", dataset, "tables"]) => desk.list_tables(dataset),
         (Method::POST, ["datasets", dataset, "tables"]) => desk.create_table(dataset).await,
         (Method::GET, ["datasets", dataset, "tables", table]) => desk.table(dataset, table),
+        (Method::GET, ["datasets", RESULTS, "tables", job, "data"]) => desk.results(job),
         (Method::GET, ["datasets", dataset, "tables", table, "data"]) => desk.rows(dataset, table),
         (Method::POST, ["datasets", dataset, "tables", table, "insertAll"]) => desk.insert(dataset, table).await,
         (Method::POST, ["queries"]) => desk.query().await,
@@ -331,8 +334,11 @@ impl Desk<'_> {
         let mut body = json!({
             "kind": "bigquery#queryResponse", "schema": {"fields": fields}, "jobComplete": true, "totalRows": total.to_string(),
             "jobReference": {"projectId": self.project, "jobId": job, "location": "EU"}, "totalBytesProcessed": "0", "cacheHit": false,
-            "rows": table.page(&columns, start, count),
         });
+        // An empty page would be taken for the first of the result.
+        if count > 0 {
+            body["rows"] = table.page(&columns, start, count).into();
+        }
         if start + count < total && count > 0 {
             body["pageToken"] = (start + count).to_string().into();
         }
@@ -362,12 +368,12 @@ impl Desk<'_> {
         let query = &body["configuration"]["query"];
         let sql = query["query"].as_str().ok_or_else(|| ApiError::invalid("S-21", "Only query jobs are simulated."))?;
         let (select, _) = desk.prepare(sql, query["defaultDataset"]["datasetId"].as_str())?;
-        Ok(json(200, &desk.job_resource(&job_id(&select), &select)))
+        Ok(json(200, &desk.job_resource(&job_id(&select))))
     }
 
-    fn job_resource(&self, id: &str, select: &Select) -> Value {
+    fn job_resource(&self, id: &str) -> Value {
         let now = (self.sim.now() * 1000).to_string();
-        let reference = json!({"projectId": self.project, "datasetId": select.dataset, "tableId": select.table});
+        let reference = json!({"projectId": self.project, "datasetId": RESULTS, "tableId": id});
         json!({
             "kind": "bigquery#job", "id": format!("{}:EU.{id}", self.project),
             "jobReference": {"projectId": self.project, "jobId": id, "location": "EU"}, "status": {"state": "DONE"},
@@ -377,8 +383,8 @@ impl Desk<'_> {
     }
 
     fn job(&self, id: &str) -> Result<Response<Body>, ApiError> {
-        let (select, _) = self.of_job(id)?;
-        Ok(json(200, &self.job_resource(id, &select)))
+        self.of_job(id)?;
+        Ok(json(200, &self.job_resource(id)))
     }
 
     fn results(&self, id: &str) -> Result<Response<Body>, ApiError> {

@@ -43,8 +43,11 @@ pub(super) async fn live(lab: &Lab, ctx: &Ctx) -> Result<Walk> {
 
     let steps = vec![
         "A makes a pool with a provider for the issuer, which maps the token's consumer and scope to an attribute".to_owned(),
-        format!("A lets {}", GoogleInfo::member()),
-        format!("  use the service account {}, which may read {BUCKET}", GoogleInfo::service_account()),
+        format!(
+            "A lets {}\n  use the service account {}, which may read {BUCKET}",
+            GoogleInfo::member(),
+            GoogleInfo::service_account()
+        ),
         format!("B exchanges its token at STS and gets the account's access token for {minutes} minutes"),
     ];
     let walk = Gates { walkers: &walkers, exchange: &exchange, target: &target, lab, admin: GoogleAdmin::new(info) };
