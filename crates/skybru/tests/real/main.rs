@@ -10,6 +10,7 @@ mod aws;
 mod aws_cli;
 mod azure;
 mod boto3;
+mod endurance;
 mod delta;
 mod google;
 mod judges;
