@@ -128,8 +128,12 @@ impl<T, E: Clone> Refreshed<T, E> {
     }
 }
 
+/// How much is left at least, on average, so that a network that is away for twenty seconds is back before the end.
+const LEAST: SignedDuration = SignedDuration::from_secs(45);
+
 /// When to renew something that lives from `from` to `until`: with 15 to 25 % of its life left, but never more than `most` before the
-/// end, so that clients that started together do not renew together.
+/// end, so that clients that started together do not renew together. What lives for two minutes is renewed about 45 seconds ahead; what
+/// lives less than that, in the second half of its life.
 pub(crate) fn renewal(ctx: &Ctx, from: Timestamp, until: Timestamp, most: SignedDuration) -> Timestamp {
     let life = until.duration_since(from);
     let share = 0.15 + 0.10 * fraction(&*ctx.randomness);
@@ -138,6 +142,8 @@ pub(crate) fn renewal(ctx: &Ctx, from: Timestamp, until: Timestamp, most: Signed
         // Keep the jitter: between 60 and 100 % of the most.
         ahead = most.mul_f64(share * 4.0);
     }
+    // 75 to 125 % of the least, by the same jitter.
+    ahead = ahead.max(LEAST.mul_f64(share * 5.0).min(life / 2));
     until.saturating_sub(ahead).unwrap_or(until)
 }
 
@@ -163,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn renewal_lies_within_the_last_quarter_and_differs_from_client_to_client() {
+    fn renewal_lies_within_the_last_quarter_or_minute_and_differs_from_client_to_client() {
         let at = |seed, life| {
             let (ctx, _) = Ctx::fixed(0, seed);
             let from = Timestamp::UNIX_EPOCH;
@@ -171,7 +177,8 @@ mod tests {
             renewal(&ctx, from, until, SignedDuration::from_mins(5)).as_millisecond()
         };
         for seed in 0..50 {
-            assert!((90_000..=102_000).contains(&at(seed, 120)), "{}", at(seed, 120));
+            assert!((63_000..=87_000).contains(&at(seed, 120)), "{}", at(seed, 120));
+            assert!((10_000..=10_000).contains(&at(seed, 20)), "{}", at(seed, 20));
             let hour = at(seed, 3600);
             assert!((3_300_000..=3_420_000).contains(&hour), "{hour}");
         }

@@ -30,7 +30,7 @@ const LONGEST_LIFE: u64 = 7 * 24 * 3600;
 /// The tokens of one client at one issuer: fetched, cached, renewed.
 ///
 /// One request is under way at a time for the same scopes, resources, consumer and details; all who ask meanwhile get its outcome.
-/// A token is renewed when 15 to 25 % of its life is left (at most five minutes ahead), and serves until it expires if that fails.
+/// A token is renewed when 15 to 25 % of its life is left (at most five minutes ahead, about 45 seconds at least), and serves until it expires if that fails.
 /// Share it in an `Arc`.
 pub struct TokenSource {
     ctx: Ctx,

@@ -259,10 +259,10 @@ async fn g_24_access_tokens_are_fetched_once_and_renewed_with_young_tokens() {
     let all = join_all((0..100).map(|_| source.credentials())).await;
     assert!(all.iter().all(Result::is_ok));
     assert_eq!((issuer.count(), google.count()), (1, 1));
-    clock.advance(SignedDuration::from_secs(80));
+    clock.advance(SignedDuration::from_secs(55));
     source.credentials().await.unwrap();
     assert_eq!(google.count(), 1);
-    clock.advance(SignedDuration::from_secs(22));
+    clock.advance(SignedDuration::from_secs(35));
     source.credentials().await.unwrap();
     assert_eq!((issuer.count(), google.count()), (2, 2));
     assert_eq!(google.seen.lock().unwrap().exchanges[1]["subject_token"], access_token(2));
