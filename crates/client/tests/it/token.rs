@@ -166,7 +166,7 @@ async fn a_corrected_clock_that_is_refused_again_is_the_end() {
     let (ctx, _) = ctx();
     let error = issuer.source(&ctx).token(&request()).await.unwrap_err();
     assert_eq!(issuer.count(), 2);
-    assert_eq!(error.hint().unwrap(), "this machine's clock is wrong: it is 300 seconds behind the issuer's");
+    assert_eq!(error.hint().unwrap(), "this machine's clock is wrong: it is 300 seconds behind the issuer's (D-13)");
 }
 
 #[tokio::test]
