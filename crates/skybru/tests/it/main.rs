@@ -6,6 +6,7 @@ mod agent;
 mod agent_apis;
 mod backup;
 mod bad_input;
+mod delegation;
 mod doctor;
 mod exec;
 mod guide;
@@ -21,4 +22,5 @@ mod serve;
 #[path = "../support/mod.rs"]
 mod support;
 mod tools;
+mod trust;
 mod try_it;
