@@ -9,6 +9,7 @@ mod load;
 mod process;
 mod product;
 mod serve;
+mod signer;
 mod work;
 
 use anyhow::Result;
@@ -36,6 +37,8 @@ enum Bench {
         #[arg(long)]
         bytes: usize,
     },
+    /// What it costs that a signing key may live anywhere
+    Signer(signer::SignerArgs),
     /// The server under measurement (started by the others)
     #[command(hide = true)]
     Serve(serve::ServeArgs),
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
         Bench::Bare { bytes } => {
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(http::bare::serve(bytes))
         }
+        Bench::Signer(args) => signer::run(&args),
         Bench::Serve(args) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run(args)),
     }
 }

@@ -14,7 +14,8 @@ use crate::system::System;
 const PREFIX: &str = "SKYBRU_";
 
 /// Variables that begin so but are flags' own.
-const FLAGS: [&str; 2] = ["SKYBRU_CONFIG", "SKYBRU_LOG"];
+const FLAGS: [&str; 6] =
+    ["SKYBRU_CONFIG", "SKYBRU_LOG", "SKYBRU_LOG_FORMAT", "SKYBRU_ISSUER_DIR", "SKYBRU_WEB_PROXY", "SKYBRU_KMS_TOKEN_FILE"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -246,3 +246,27 @@ fn the_key_set_for_ceph_has_a_certificate_at_every_key() {
     assert!(both["keys"][1]["x5c"][0].is_string());
     private.mint("laptop", AUDIENCE);
 }
+
+/// The document behind this command makes its key with OpenSSL, and shows what a wrong audience leads to.
+#[test]
+fn a_key_that_openssl_made_can_be_brought_along_and_the_documents_error_is_explained() {
+    let private = Private::new();
+    private.publish();
+    let pem = include_str!("../../../signer/testdata/other.pem");
+    std::fs::write(private.path().join("private.pem"), pem).unwrap();
+    let kid = issuer(private.path(), &["keys", "rotate", "--dir", "id", "--key", "private.pem", "--json"]);
+    let kid: Value = serde_json::from_str(&kid).unwrap();
+    private.publish();
+    issuer(private.path(), &["keys", "rotate", "--dir", "id", "--emergency", "--yes"]);
+    private.publish();
+    let token = private.mint("test-subject-user", "my-client-id");
+    let header = skybru_protocol::jose::Jws::parse(&token).unwrap().header().kid.clone();
+    assert_eq!(header.as_deref(), kid["prepared"].as_str());
+    assert_eq!(std::fs::read_dir(private.path().join("id/keys")).unwrap().count(), 1, "the old key's file is gone");
+
+    let text =
+        "An error occurred (InvalidIdentityToken) when calling the AssumeRoleWithWebIdentity operation: Incorrect token audience";
+    let output = program(private.path(), &["doctor", "--error", text]).output().unwrap();
+    let said = stdout(&output);
+    assert!(said.contains("audience"), "{said}{}", stderr(&output));
+}

@@ -81,15 +81,25 @@ impl Holding {
 
     /// A new key, sealed into a text that may lie in a database.
     pub(super) fn make_sealed(&self, bits: u32) -> Result<(LocalSigner, Holder)> {
-        let seal = self.seal.as_ref().context("there is no seal for the new key: set server.seal")?;
         let key = SigningKey::generate(size(bits)?, Algorithm::RS256)?;
+        let holder = self.keep_sealed(&key)?;
+        Ok((key.into(), holder))
+    }
+
+    fn keep_sealed(&self, key: &SigningKey) -> Result<Holder> {
+        let seal = self.seal.as_ref().context("there is no seal for the new key: set server.seal")?;
         let sealed = seal.seal(key.private_jwk()?.as_bytes()).context("the new key cannot be sealed")?;
-        Ok((key.into(), Holder::Sealed(STANDARD.encode(sealed))))
+        Ok(Holder::Sealed(STANDARD.encode(sealed)))
     }
 
     /// A new key in a file, which is there before anything names it.
     pub(super) fn make_file(&self, bits: u32) -> Result<(LocalSigner, Holder)> {
         let key = SigningKey::generate(size(bits)?, Algorithm::RS256)?;
+        let holder = self.keep_file(&key)?;
+        Ok((key.into(), holder))
+    }
+
+    fn keep_file(&self, key: &SigningKey) -> Result<Holder> {
         let text = key.private_jwk()?;
         let folder = self.folder.join("keys");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -97,7 +107,7 @@ impl Holding {
             None => files::write_private(&self.file(key.kid(), false), text.as_bytes())?,
             Some(seal) => files::write_private(&self.file(key.kid(), true), &seal.seal(text.as_bytes())?)?,
         }
-        Ok((key.into(), Holder::File))
+        Ok(Holder::File)
     }
 
     /// Deletes the file of a key that has gone. Keys elsewhere are left to those who hold them.
@@ -128,8 +138,15 @@ impl Holding {
         opened.with_context(|| format!("cannot use signing key {kid}"))
     }
 
-    /// A key that is somewhere already: `pkcs11:…`, the name of a key in a cloud's key service.
-    pub(super) async fn adopt(&self, name: &str) -> Result<(Arc<dyn Signer>, Holder)> {
+    /// A key that is somewhere already: `pkcs11:…`, the name of a key in a cloud's key service, or a file, which is copied in. `sealed`
+    /// says that private halves lie in a database.
+    pub(super) async fn adopt(&self, name: &str, folder: &Path, sealed: bool) -> Result<(Arc<dyn Signer>, Holder)> {
+        let file = folder.join(name);
+        if file.is_file() {
+            let signer = LocalSigner::from_text(&files::read(&file)?, None).context("cannot use --key")?;
+            let holder = if sealed { self.keep_sealed(signer.key())? } else { self.keep_file(signer.key())? };
+            return Ok((Arc::new(signer), holder));
+        }
         if name.starts_with("pkcs11:") {
             if name.contains("pin-value") {
                 bail!("--key: the URI holds a PIN; put it into a file, and name that with pin-source=file:…");

@@ -35,7 +35,7 @@ enum Action {
     Rotate {
         #[command(flatten)]
         place: Place,
-        /// Take a key that is somewhere already: `pkcs11:…`, or the name of a key in a cloud's key service
+        /// Take a key that is there already: a file, `pkcs11:…`, or the name of a key in a cloud's key service
         #[arg(long, value_name = "NAME")]
         key: Option<String>,
         /// A key is in wrong hands: switch now and take the old keys away, whatever breaks
@@ -121,13 +121,13 @@ impl Opened {
             Self::Folder { keys, .. } => match key {
                 None => keys.prepare(now),
                 Some(name) => {
-                    let (signer, holder) = keys.holding.adopt(name).await?;
+                    let (signer, holder) = keys.holding.adopt(name, &call.system.folder, false).await?;
                     keys.take(&*signer, holder, now)
                 }
             },
             Self::Server { keys, holding, bits, .. } => {
                 let (signer, holder) = if let Some(name) = key {
-                    holding.adopt(name).await?
+                    holding.adopt(name, &call.system.folder, true).await?
                 } else {
                     let (signer, holder) = holding.make_sealed(*bits)?;
                     (Arc::new(signer) as Arc<dyn Signer>, holder)
