@@ -17,6 +17,7 @@ use crate::floor::Floor;
 use crate::load::{self, Endpoint, Pace};
 use crate::process::{Server, stay_on};
 use crate::serve::{Replay, real};
+use crate::services;
 use crate::work;
 
 const SERVER_CORE: usize = 0;
@@ -29,11 +30,14 @@ pub(crate) struct IssuerArgs {
     #[arg(long, default_value_t = 12_000)]
     requests: usize,
     /// Registered clients; repeat for several runs
-    #[arg(long, default_values_t = [1, 1_000])]
+    #[arg(long, default_values_t = [1, 1_000, 1_000_000])]
     clients: Vec<usize>,
     /// Where used assertions are kept; repeat for several runs
-    #[arg(long, default_values = ["memory", "sqlite"])]
+    #[arg(long, default_values = ["memory", "sqlite", "postgres", "valkey"])]
     replay: Vec<Replay>,
+    /// Measure each also with the audit log
+    #[arg(long)]
+    audit: bool,
     /// Connections at once
     #[arg(long, default_value_t = 16)]
     connections: usize,
@@ -70,6 +74,8 @@ struct Row {
     resident_mib: f64,
     /// From start to ready.
     start_s: f64,
+    /// Resident when ready, before the first request.
+    ready_mib: f64,
 }
 
 struct Bench<'a> {
@@ -94,7 +100,10 @@ pub(crate) fn run(args: &IssuerArgs) -> Result<()> {
         eprintln!("writing a registry of {clients} clients");
         bench.write_registry(*clients)?;
         for replay in &args.replay {
-            rows.push(bench.median(|| bench.skybru(*clients, *replay))?);
+            rows.push(bench.median(|| bench.skybru(*clients, *replay, false))?);
+            if args.audit {
+                rows.push(bench.median(|| bench.skybru(*clients, *replay, true))?);
+            }
         }
     }
     if args.oidc_provider.join("node_modules").is_dir() {
@@ -131,11 +140,11 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn skybru(&self, clients: usize, replay: Replay) -> Result<Row> {
+    fn skybru(&self, clients: usize, replay: Replay, audit: bool) -> Result<Row> {
         const URL: &str = "https://bench.example.no";
         let replay_name = replay.to_possible_value().context("a name")?.get_name().to_owned();
         let database = self.database(clients);
-        let command = [
+        let mut command = vec![
             std::env::current_exe()?.display().to_string(),
             "serve".to_owned(),
             format!("--database={}", database.display()),
@@ -143,10 +152,32 @@ impl Bench<'_> {
             format!("--replay={replay_name}"),
             format!("--url={URL}"),
         ];
+        // Stopped when the row is done. They share the load generator's core.
+        let _service = match replay {
+            Replay::Memory | Replay::Sqlite => None,
+            Replay::Postgres => {
+                let service = services::postgres().context("PostgreSQL is not installed")?;
+                command.push(format!("--server=postgresql://skybru@127.0.0.1:{}/postgres", service.port));
+                Some(service)
+            }
+            Replay::Valkey => {
+                let service = services::valkey().context("neither Valkey nor Redis is installed")?;
+                command.push(format!("--server=redis://127.0.0.1:{}/0", service.port));
+                Some(service)
+            }
+        };
+        if audit {
+            command.push("--audit".to_owned());
+        }
+        let name = format!("skybru, {replay_name}{}", if audit { " + audit" } else { "" });
         let server = Server::start(&command, self.folder, SERVER_CORE)?;
+        if replay == Replay::Valkey {
+            // A Valkey that was never seen before is doubted for a while: measured is what comes after.
+            std::thread::park_timeout(std::time::Duration::from_secs(16));
+        }
         let endpoint = Endpoint { address: server.address, host: "bench.example.no".to_owned(), path: "/token".to_owned() };
         let grants = |requests| work::grants(&self.client, URL, clients, requests, real().clock.unix_seconds());
-        self.measure(format!("skybru, {replay_name}"), clients, &server, &endpoint, grants)
+        self.measure(name, clients, &server, &endpoint, grants)
     }
 
     fn oidc_provider(&self) -> Result<Row> {
@@ -169,6 +200,8 @@ impl Bench<'_> {
         bodies: impl Fn(usize) -> Result<Vec<Bytes>>,
     ) -> Result<Row> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        #[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
+        let ready = server.resident()? as f64 / f64::from(1 << 20);
         let send = |bodies: &[Bytes], pace| runtime.block_on(load::run(endpoint, bodies, self.args.connections, pace));
         // Interpreters compile on the way, caches fill: not part of what is measured.
         send(&bodies(self.args.requests / 6)?, Pace::Closed)?;
@@ -194,7 +227,18 @@ impl Bench<'_> {
             open_p99_ms: open.milliseconds(0.99),
             resident_mib: resident,
             start_s: server.start.as_secs_f64(),
+            ready_mib: ready,
         })
+    }
+}
+
+/// What a registered client takes, over the process with one client.
+fn bytes_a_client(row: &Row, rows: &[Row]) -> String {
+    let base = rows.iter().find(|base| base.clients == 1 && base.server == row.server);
+    match base.filter(|_| row.clients >= 100_000) {
+        #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+        Some(base) => format!("{:.0}", (row.ready_mib - base.ready_mib) * f64::from(1 << 20) / row.clients as f64),
+        None => String::new(),
     }
 }
 
@@ -207,12 +251,12 @@ fn report(rows: &[Row], json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "| server, replay | clients | tokens/s | CPU µs | verify + sign µs | CPU ratio | p50 ms | p99 ms | at 80 %: p50 | p99 | MiB | start s |"
+        "| server, replay | clients | tokens/s | CPU µs | verify + sign µs | CPU ratio | p50 ms | p99 ms | at 80 %: p50 | p99 | MiB | start s | bytes a client |"
     );
-    println!("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
+    println!("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
     for row in rows {
         println!(
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.2} |",
+            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.2} | {} |",
             row.server,
             row.clients,
             row.rate,
@@ -224,7 +268,8 @@ fn report(rows: &[Row], json: bool) -> Result<()> {
             row.open_p50_ms,
             row.open_p99_ms,
             row.resident_mib,
-            row.start_s
+            row.start_s,
+            bytes_a_client(row, rows)
         );
     }
     let other = rows.iter().find(|row| row.server == "oidc-provider");

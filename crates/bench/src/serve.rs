@@ -15,7 +15,9 @@ use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::jose::SigningKey;
 use skybru_store::memory::MemoryStore;
 use skybru_store::sqlite::SqliteStore;
-use skybru_store::{AssertionLog, LiveRegistry, RegistryStore};
+use skybru_store::postgres::{PostgresOptions, PostgresStore};
+use skybru_store::valkey::{ValkeyLog, ValkeyOptions};
+use skybru_store::{AssertionLog, Ledger, LiveRegistry, RegistryStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,10 @@ pub(crate) enum Replay {
     Memory,
     /// One file.
     Sqlite,
+    /// A server for several nodes.
+    Postgres,
+    /// Valkey or Redis.
+    Valkey,
 }
 
 /// A server for one run.
@@ -43,6 +49,12 @@ pub(crate) struct ServeArgs {
     /// The issuer's URL
     #[arg(long)]
     url: String,
+    /// Where the server of `--replay` is
+    #[arg(long)]
+    server: Option<String>,
+    /// Write the audit log, too
+    #[arg(long)]
+    audit: bool,
 }
 
 struct Real(SystemRandom);
@@ -71,9 +83,23 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
     let ctx = real();
     let store = Arc::new(SqliteStore::open(&args.database, &ctx)?);
     let registry = Arc::new(LiveRegistry::load(Arc::clone(&store) as Arc<dyn RegistryStore>).await?);
-    let log: Arc<dyn AssertionLog> = match args.replay {
-        Replay::Memory => Arc::new(MemoryStore::default()),
-        Replay::Sqlite => store,
+    let server = || args.server.clone().context("--server");
+    let ledger = match args.replay {
+        Replay::Memory if args.audit => Ledger::apart(Arc::new(MemoryStore::default()), store),
+        Replay::Memory => (Arc::new(MemoryStore::default()) as Arc<dyn AssertionLog>).into(),
+        Replay::Sqlite if args.audit => Ledger::together(store),
+        Replay::Sqlite => (store as Arc<dyn AssertionLog>).into(),
+        Replay::Postgres => {
+            let node = "bench".to_owned();
+            let options = PostgresOptions { url: server()?, password: None, tls: None, connections: 4, node };
+            let log = Arc::new(PostgresStore::open(options, &ctx).await?);
+            if args.audit { Ledger::together(log) } else { (log as Arc<dyn AssertionLog>).into() }
+        }
+        Replay::Valkey => {
+            let options = ValkeyOptions { url: server()?, user: None, password: None, ca_pem: None, replicas: 0 };
+            let log = Arc::new(ValkeyLog::open(options, ctx.clock.clone()).await?);
+            if args.audit { Ledger::apart(log, store) } else { (log as Arc<dyn AssertionLog>).into() }
+        }
     };
     let key = SigningKey::from_text(&std::fs::read_to_string(&args.key).context("reading the key")?, None)?;
     let settings = IssuerSettings {
@@ -82,7 +108,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
         token_lifetime_seconds: 120,
         time_rules: TimeRules::default(),
     };
-    let issuer = Arc::new(Issuer::new(settings, KeyRing::single(key), registry, log, ctx));
+    let issuer = Arc::new(Issuer::new(settings, KeyRing::single(key), registry, ledger, ctx));
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     println!("ready {}", listener.local_addr()?);
     serve(listener, None, issuer_routes(issuer), Limits::default(), CancellationToken::new()).await;

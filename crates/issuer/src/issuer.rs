@@ -6,12 +6,13 @@ use skybru_core::{Ctx, IssuerUrl};
 use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
-use skybru_store::{AssertionLog, LiveRegistry};
+use skybru_store::{Ledger, LiveRegistry};
 
 use crate::certificates::Certificates;
 use crate::compat::Compat;
 use crate::delegation::Delegations;
 use crate::details::{DetailsRegistry, RegistryDetails};
+use crate::health::LastReadiness;
 use crate::keys::{Fetches, KeyRing, KeySetProfile};
 use crate::limits::RateLimits;
 use crate::metrics::Metrics;
@@ -34,7 +35,7 @@ pub struct IssuerSettings {
 pub struct Issuer {
     pub(crate) settings: IssuerSettings,
     pub(crate) registry: Arc<LiveRegistry>,
-    pub(crate) log: Arc<dyn AssertionLog>,
+    pub(crate) ledger: Ledger,
     pub(crate) ctx: Ctx,
     pub(crate) compat: Compat,
     pub(crate) certificates: Option<Arc<Certificates>>,
@@ -45,22 +46,23 @@ pub struct Issuer {
     fetches: Fetches,
     pub(crate) limits: Option<Arc<RateLimits>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: LastReadiness,
 }
 
 impl Issuer {
-    /// An issuer over a registry and a log of used assertions, both of which may serve other issuers too: an assertion is addressed to
-    /// one issuer, so one log can hold them all.
+    /// An issuer over a registry and a ledger of used assertions and of what became of them. Both may serve other issuers too: an
+    /// assertion is addressed to one issuer, so one ledger can hold them all.
     pub fn new(
         settings: IssuerSettings,
         keys: KeyRing,
         registry: Arc<LiveRegistry>,
-        log: Arc<dyn AssertionLog>,
+        ledger: impl Into<Ledger>,
         ctx: Ctx,
     ) -> Self {
         let key_set = settings.profile.key_set();
         Self {
             settings,
-            log,
+            ledger: ledger.into(),
             ctx,
             compat: Compat::default(),
             certificates: None,
@@ -72,6 +74,7 @@ impl Issuer {
             fetches: Fetches::default(),
             limits: None,
             metrics: Metrics::shared(),
+            readiness: LastReadiness::default(),
         }
     }
 

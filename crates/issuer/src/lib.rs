@@ -19,6 +19,7 @@ pub mod delegation;
 pub mod details;
 pub mod fetch;
 pub mod grant;
+pub mod health;
 pub mod http;
 mod issuer;
 pub mod keys;

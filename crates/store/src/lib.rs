@@ -14,6 +14,7 @@ mod ledger;
 mod live;
 pub mod lock;
 pub mod memory;
+mod packed;
 pub mod postgres;
 pub mod records;
 pub mod registry;
@@ -36,8 +37,8 @@ pub use registry::{Change, Registry};
 pub const MARGIN_SECONDS: i64 = 600;
 
 /// After a server was lost, assertions that expire within this time may have been used before: two minutes of life, ten seconds of
-/// allowance for clocks at either end, one for rounding, and some for clocks of nodes that differ.
-pub const DOUBT_SECONDS: i64 = 160;
+/// allowance for clocks at either end, one for rounding, and four for clocks of nodes that differ.
+pub const DOUBT_SECONDS: i64 = 145;
 
 /// Why a store cannot answer. Whoever asks must refuse: nothing is ever allowed because a store is away.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,14 +1,17 @@
 //! The registry in memory, written through to its store, and kept as new as the store's.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use skybru_core::{Clock, OrgNumber};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::audit::{Entry, Event};
 use crate::registry::RegistryError;
-use crate::{Change, Registry, RegistryStore, StoreError};
+use crate::{Change, Ledger, Registry, RegistryStore, StoreError};
 
 /// A registry that has not been compared with its store for so long is no longer to be relied on.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
@@ -46,6 +49,12 @@ struct Live {
     sequence: u64,
 }
 
+/// Who writes down what is changed.
+struct Notes {
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+}
+
 /// The registry that token requests read. Readers never wait for the database.
 pub struct LiveRegistry {
     store: Arc<dyn RegistryStore>,
@@ -54,6 +63,8 @@ pub struct LiveRegistry {
     writer: Mutex<()>,
     /// When it was last known to be as new as the store.
     compared: RwLock<Instant>,
+    notes: Option<Notes>,
+    followed: AtomicBool,
 }
 
 /// Why a change was not made.
@@ -75,7 +86,13 @@ impl LiveRegistry {
     pub async fn load(store: Arc<dyn RegistryStore>) -> Result<Self, StoreError> {
         let compared = RwLock::new(Instant::now());
         let Snapshot { registry, sequence } = store.load().await?;
-        Ok(Self { store, live: RwLock::new(Live { registry, sequence }), writer: Mutex::new(()), compared })
+        Ok(Self { store, live: RwLock::new(Live { registry, sequence }), writer: Mutex::new(()), compared, notes: None, followed: AtomicBool::new(false) })
+    }
+
+    /// The same, with an entry in the audit log for every change that is made here.
+    #[must_use]
+    pub fn audited(self, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
+        Self { notes: Some(Notes { ledger, clock }), ..self }
     }
 
     /// Looks something up. `look` runs under a read lock: it must be quick, and cannot wait.
@@ -88,9 +105,11 @@ impl LiveRegistry {
         self.live.read().unwrap_or_else(PoisonError::into_inner).sequence
     }
 
-    /// Whether the registry was compared with its store a short while ago. Only somebody who [follows](Self::follow) it can say so.
-    pub fn is_fresh(&self) -> bool {
-        self.compared.read().unwrap_or_else(PoisonError::into_inner).elapsed() < STALE_AFTER
+    /// Whether it should have been compared with its store, and was not for too long. A registry that nobody
+    /// [follows](Self::follow) is the store's only writer, and never stale.
+    pub fn is_stale(&self) -> bool {
+        let compared = *self.compared.read().unwrap_or_else(PoisonError::into_inner);
+        self.followed.load(Ordering::Relaxed) && compared.elapsed() >= STALE_AFTER
     }
 
     /// Decides on changes by looking at the registry, stores them, and only then lets others see them.
@@ -98,6 +117,15 @@ impl LiveRegistry {
     /// `decide` sees every change that any node has made: the store gives writers turns, and what this node has missed is applied
     /// first. It returns the changes and what the caller wants to know about them. Readers go on.
     pub async fn change<T, E>(&self, decide: impl FnOnce(&Registry) -> Result<(Vec<Change>, T), E>) -> Result<T, ChangeError<E>> {
+        self.change_as(None, decide).await
+    }
+
+    /// The same; `author` is who did it, for the audit log.
+    pub async fn change_as<T, E>(
+        &self,
+        author: Option<OrgNumber>,
+        decide: impl FnOnce(&Registry) -> Result<(Vec<Change>, T), E>,
+    ) -> Result<T, ChangeError<E>> {
         let _turn_here = self.writer.lock().await;
         let turn = self.store.turn().await?;
         if turn.sequence() != self.sequence() {
@@ -107,12 +135,34 @@ impl LiveRegistry {
         if changes.is_empty() {
             return Ok(answer);
         }
-        let sequence = turn.commit(&changes).await?;
-        self.apply(changes, sequence)?;
+        // Written down before it is done, so that nothing is done that was not written down.
+        self.note(Event::RegistryChanged, author, &changes).await?;
+        match turn.commit(&changes).await {
+            Ok(sequence) => self.apply(changes, sequence)?,
+            Err(error) => {
+                if !matches!(error, StoreError::InDoubt { .. }) {
+                    self.note(Event::RegistryUnchanged, author, &changes).await?;
+                }
+                return Err(error.into());
+            }
+        }
         Ok(answer)
     }
 
+    async fn note(&self, event: Event, author: Option<OrgNumber>, changes: &[Change]) -> Result<(), StoreError> {
+        let Some(notes) = &self.notes else { return Ok(()) };
+        let mut entry = Entry { author, ..Entry::new(notes.clock.now(), event) };
+        entry.changes = changes.iter().map(Change::summary).collect();
+        entry.owners = self.read(|registry| changes.iter().flat_map(|change| change.concerns(registry)).collect());
+        entry.owners.sort_unstable();
+        entry.owners.dedup();
+        notes.ledger.note(entry).await
+    }
+
     fn apply(&self, changes: Vec<Change>, sequence: u64) -> Result<(), RegistryError> {
+        if changes.is_empty() && sequence == self.sequence() {
+            return Ok(());
+        }
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             live.registry.apply(change)?;
@@ -147,6 +197,7 @@ impl LiveRegistry {
 
     /// Keeps up with other nodes, for ever: when the store says that something has changed, and now and then in case it did not.
     pub async fn follow(&self) {
+        self.followed.store(true, Ordering::Relaxed);
         loop {
             if let Err(error) = self.catch_up().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "the registry cannot be compared with its store");

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use skybru_core::{ClientId, KeyId, OrgNumber, Prefix, ScopeName};
 use skybru_protocol::jose::{Jwk, JwkError, VerifyingKey};
 
+use crate::packed::Clients;
 use crate::records::{Record, Records};
 
 /// An organisation, and the scope prefixes that are its own.
@@ -271,9 +272,7 @@ pub struct Registry {
     accesses: BTreeMap<(ScopeName, OrgNumber), ScopeAccess>,
     /// The same accesses, the other way round.
     granted: HashMap<OrgNumber, BTreeSet<ScopeName>>,
-    clients: HashMap<ClientId, RegisteredClient>,
-    /// Which clients an organisation owns or registered for others, in the order registered.
-    clients_of: HashMap<OrgNumber, Vec<Arc<Client>>>,
+    clients: Clients,
     records: Records,
 }
 
@@ -294,39 +293,22 @@ impl Registry {
                 Ok(())
             }
             Change::PutClient(client) => {
-                self.put_client(client);
+                self.clients.put(client);
                 Ok(())
             }
             Change::PutKeys { client, keys } => {
-                let known = self.clients.get_mut(&client).ok_or_else(|| unknown("client", &client))?;
-                let parse = |key: ClientKey| match VerifyingKey::from_jwk(&key.jwk) {
-                    Ok(verifying) => Ok(RegisteredKey { key, verifying }),
-                    Err(source) => Err(RegistryError::Key { kid: key.kid, source }),
-                };
-                known.keys = keys.into_iter().map(parse).collect::<Result<_, _>>()?;
-                Ok(())
+                // They are put together again when somebody asks; what cannot be is refused now.
+                for key in &keys {
+                    let problem = |source| RegistryError::Key { kid: key.kid.clone(), source };
+                    VerifyingKey::from_jwk(&key.jwk).map_err(problem)?;
+                }
+                if self.clients.put_keys(&client, &keys) { Ok(()) } else { Err(unknown("client", &client)) }
             }
             Change::PutRecord(record) => {
                 self.records.put(record);
                 Ok(())
             }
         }
-    }
-
-    fn put_client(&mut self, client: Client) {
-        let client = Arc::new(client);
-        let known = self.clients.remove(&client.client_id);
-        if let Some(known) = &known {
-            for owner in owners(&known.client) {
-                let list = self.clients_of.entry(owner).or_default();
-                list.retain(|other| !Arc::ptr_eq(other, &known.client));
-            }
-        }
-        for owner in owners(&client) {
-            self.clients_of.entry(owner).or_default().push(Arc::clone(&client));
-        }
-        let keys = known.map_or_else(|| Arc::from([]), |known| known.keys);
-        self.clients.insert(client.client_id.clone(), RegisteredClient { client, keys });
     }
 
     fn put_organisation(&mut self, organisation: Organisation) -> Result<(), RegistryError> {
@@ -395,18 +377,18 @@ impl Registry {
     }
 
     /// The client with this id, active or not.
-    pub fn client(&self, id: &ClientId) -> Option<&RegisteredClient> {
+    pub fn client(&self, id: &ClientId) -> Option<RegisteredClient> {
         self.clients.get(id)
     }
 
-    /// All clients, in no order.
-    pub fn clients(&self) -> impl Iterator<Item = &RegisteredClient> {
-        self.clients.values()
+    /// All clients, in no order; each is put together from what is kept of it.
+    pub fn clients(&self) -> impl Iterator<Item = RegisteredClient> {
+        self.clients.all()
     }
 
-    /// The clients that an organisation owns, and those that it registered for others; in no order.
-    pub fn clients_of(&self, organisation: OrgNumber) -> impl Iterator<Item = &Arc<Client>> {
-        self.clients_of.get(&organisation).into_iter().flatten()
+    /// The clients that an organisation owns, and those that it registered for others; in the order registered.
+    pub fn clients_of(&self, organisation: OrgNumber) -> impl Iterator<Item = Arc<Client>> {
+        self.clients.of(organisation)
     }
 
     /// The smaller kinds.
@@ -420,12 +402,6 @@ impl Registry {
             || scope.owner_orgno == consumer
             || self.access(&scope.name, consumer).is_some_and(|access| access.state == AccessState::Approved)
     }
-}
-
-/// Whose client it is: the consumer's, and that of the supplier who registered it.
-fn owners(client: &Client) -> impl Iterator<Item = OrgNumber> {
-    let supplier = client.supplier_orgno.filter(|supplier| *supplier != client.client_orgno);
-    std::iter::once(client.client_orgno).chain(supplier)
 }
 
 fn unknown(kind: &'static str, name: &impl ToString) -> RegistryError {

@@ -10,7 +10,7 @@
 //!   record counts only when N replicas have it (`WAIT`).
 //! - Whatever the setting: each server has an id that changes when it is restarted or another one takes over. The id stands among the
 //!   data. When it does not fit, assertions that could have been used before are refused with 503 until they expire. An assertion that
-//!   lives two minutes and is made from then on passes after about twenty seconds.
+//!   lives two minutes and is made from then on passes after about fifteen seconds.
 //! - A server that throws keys away when memory is short (`maxmemory-policy` other than `noeviction`) is refused at once, and so is a
 //!   replica.
 //! - Every doubt (no answer in time, a connection that breaks) is an error: the issuer answers 503.

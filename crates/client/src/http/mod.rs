@@ -22,7 +22,7 @@ pub use error::HttpError;
 pub(crate) use error::hint_of;
 pub use retry::RetryPolicy;
 pub(crate) use retry::{date, fraction, http_date, retry_after};
-pub use tls::CaError;
+pub use tls::{CaError, config as tls_config};
 
 /// The longest answer that is read when it is not a file: 1 MiB.
 pub const MAX_BODY: usize = 1024 * 1024;

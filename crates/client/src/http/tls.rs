@@ -27,7 +27,7 @@ pub enum CaError {
 }
 
 /// The TLS settings of every client.
-pub(super) fn config(ca_pem: Option<&str>) -> Result<ClientConfig, CaError> {
+pub fn config(ca_pem: Option<&str>) -> Result<ClientConfig, CaError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let extra = ca_pem.map(|pem| extra_roots(pem, &provider)).transpose()?;
     let verifier = Arc::new(Verifier { extra, machine: OnceLock::new(), provider: provider.clone() });

@@ -3,18 +3,23 @@
 //! 1 form, 2 parsing, 3 audience, 4 client, 5 key or certificate, 6 signature, 7 times, 8 single use, 9 scopes, 10 consumer, 11 access and
 //! delegation, 12 details, 13 token. Authentication comes before authorization, so that a stranger learns nothing about scopes.
 //!
-//! An assertion is recorded as used at step 8 and taken back when a later step refuses it: only success burns it, because known
-//! clients present the same assertion again after a fault.
+//! Step 8 is two: whoever presents a used assertion hears that and nothing else, but only success burns it, because known clients
+//! present the same assertion again after a fault. So it is used up when everything else has been decided, in one commit with the entry
+//! of the audit log; and only what was used up now, for the first time, is signed.
 //!
 //! * `proof`: steps 4 to 7, who asks
 //! * `permission`: steps 9 to 12, what may be had
+//! * `note`: what is written down of it
 
+mod note;
 mod permission;
 mod proof;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use skybru_core::{OrgId, OrgNumber, ScopeSet};
-use skybru_protocol::assertion::{AddressedAssertion, UnusedAssertion, UnverifiedAssertion};
+use skybru_protocol::assertion::{AddressedAssertion, AssertionClaims, UnusedAssertion, UnverifiedAssertion};
 use skybru_protocol::base64url;
 use skybru_protocol::claims::{AccessTokenClaims, Audience, Party};
 use skybru_protocol::oauth::{JWT_BEARER, TokenAnswer, TokenForm};
@@ -22,6 +27,7 @@ use skybru_signer::sign_token;
 
 use crate::Profile;
 use crate::issuer::Issuer;
+use crate::keys::KeyRing;
 use crate::refusal::GrantError;
 use proof::Proven;
 
@@ -37,23 +43,46 @@ struct Permission {
     details: Option<Value>,
 }
 
+/// A token that may be signed as soon as its assertion is used up.
+struct Granted {
+    claims: AccessTokenClaims,
+    keys: Arc<KeyRing>,
+    typ: Option<&'static str>,
+    supplier: Option<OrgNumber>,
+    scopes: ScopeSet,
+    lifetime_seconds: u32,
+    details: Option<Value>,
+}
+
 impl Issuer {
     /// Answers a token request.
     pub async fn token(&self, form: TokenForm) -> Result<TokenAnswer, GrantError> {
         let assertion = self.parse(form)?;
-        let (proven, assertion) = self.authenticate(assertion).await?;
+        let claimed = assertion.claimed_client().clone();
+        let (proven, assertion) = match self.authenticate(assertion).await {
+            Ok(proven) => proven,
+            Err(refusal) => return Err(self.note_stranger(claimed.as_str(), refusal).await),
+        };
         self.within_limits(&proven)?;
         let fingerprint = assertion.fingerprint();
-        let first = self.log.record_once(fingerprint, assertion.forgotten_after()).await?;
-        let assertion = assertion.into_unused(first).ok_or(GrantError::Replayed)?;
-        let answer = match self.authorize(&proven, assertion.claims()).await {
-            Ok(permission) => self.mint(&proven, &assertion, permission).await,
-            Err(refusal) => Err(refusal),
+        let granted = match self.authorize(&proven, assertion.claims()).await {
+            Ok(permission) => self.prepare(&proven, assertion.claims(), permission),
+            Err(refusal) => {
+                let refusal = if self.ledger.is_used(fingerprint).await? { GrantError::Replayed } else { refusal };
+                return Err(self.note_refusal(&proven, &assertion, refusal).await);
+            }
         };
-        if answer.is_err() {
-            self.log.forget(fingerprint).await?;
+        let entries = self.ledger.is_audited().then(|| {
+            let issued = self.issued(&granted, fingerprint);
+            (issued, self.refused(&proven, &assertion, &GrantError::Replayed))
+        });
+        let first = self.ledger.use_up(fingerprint, assertion.forgotten_after(), entries).await?;
+        let assertion = assertion.into_unused(first).ok_or(GrantError::Replayed)?;
+        let signed = self.sign(&assertion, &granted).await;
+        if signed.is_err() {
+            self.ledger.take_back(fingerprint, self.ledger.is_audited().then(|| self.withdrawn(&granted, fingerprint))).await?;
         }
-        answer
+        signed
     }
 
     /// Only who has proven to be the client uses up its share.
@@ -77,14 +106,8 @@ impl Issuer {
         Ok(UnverifiedAssertion::parse(&text)?.addressed_to(&self.settings.url)?)
     }
 
-    /// Step 13. Only an assertion that was used now, for the first time, gets here.
-    async fn mint(
-        &self,
-        proven: &Proven,
-        assertion: &UnusedAssertion,
-        permission: Permission,
-    ) -> Result<TokenAnswer, GrantError> {
-        let asked = assertion.claims();
+    /// Step 13, all but the signature.
+    fn prepare(&self, proven: &Proven, asked: &AssertionClaims, permission: Permission) -> Granted {
         let now = self.ctx.clock.unix_seconds();
         let scope = permission.scopes.to_string();
         let is_skyporten = matches!(self.settings.profile, Profile::Skyporten { .. });
@@ -98,7 +121,7 @@ impl Issuer {
         let claims = AccessTokenClaims {
             aud: audience.or_else(legacy),
             sub: self.settings.profile.subject(&permission.consumer.id, &permission.scopes, self.compat.multi_scope),
-            scope: scope.clone(),
+            scope,
             iss: self.settings.url.to_string(),
             client_amr: proven.amr().as_str().to_owned(),
             token_type: "Bearer".to_owned(),
@@ -115,21 +138,35 @@ impl Issuer {
         };
         // Entra refuses at+jwt (E-21); Maskinporten writes no typ at all, and `JWT` is the one value that nobody stumbles over (P-2).
         let typ = if self.compat.at_jwt { Some("at+jwt") } else { is_skyporten.then_some("JWT") };
-        let access_token = sign_token(self.keys().active(), typ, &claims).await?;
+        Granted {
+            keys: self.keys(),
+            typ,
+            supplier: permission.supplier,
+            scopes: permission.scopes,
+            lifetime_seconds: permission.lifetime_seconds,
+            details: permission.details,
+            claims,
+        }
+    }
+
+    /// The signature. Only an assertion that was used now, for the first time, gets here.
+    async fn sign(&self, _: &UnusedAssertion, granted: &Granted) -> Result<TokenAnswer, GrantError> {
+        let claims = &granted.claims;
+        let access_token = sign_token(granted.keys.active(), granted.typ, claims).await?;
         tracing::info!(
             client.id = claims.client_id,
             consumer.org = claims.consumer.id,
-            scope,
+            scope = claims.scope,
             jti = claims.jti,
             issuer = claims.iss,
             "token issued"
         );
         Ok(TokenAnswer {
             access_token,
-            token_type: claims.token_type,
-            expires_in: permission.lifetime_seconds.into(),
-            scope,
-            authorization_details: permission.details,
+            token_type: claims.token_type.clone(),
+            expires_in: granted.lifetime_seconds.into(),
+            scope: claims.scope.clone(),
+            authorization_details: granted.details.clone(),
         })
     }
 }

@@ -54,7 +54,7 @@ enum Key<'a> {
 impl Issuer {
     /// Steps 4 to 7. Whether a certificate is revoked is asked last, of others: only who holds its key may make us ask.
     pub(super) async fn authenticate(&self, assertion: AddressedAssertion) -> Result<(Proven, VerifiedAssertion), GrantError> {
-        let client = self.registry.read(|registry| registry.client(assertion.claimed_client()).cloned());
+        let client = self.registry.read(|registry| registry.client(assertion.claimed_client()));
         let Some(client) = client.filter(|known| known.client.active) else {
             return self.authenticate_seal(assertion).await;
         };

@@ -1,4 +1,4 @@
-//! Discovery document, key set, health.
+//! Discovery document, key set.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use axum::http::header::{CACHE_CONTROL, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use serde_json::json;
 
 use super::server::Peer;
 use crate::issuer::Issuer;
@@ -34,9 +33,4 @@ pub(super) async fn key_set(
     let keys = issuer.keys();
     issuer.fetches().note(verifier(address, text(USER_AGENT.as_str())), keys.kids(), issuer.ctx.clock.now());
     ([(CACHE_CONTROL, A_DAY)], Json(issuer.key_set()))
-}
-
-/// The registry was read before the listener was opened, so who answers is ready.
-pub(super) async fn health() -> impl IntoResponse {
-    Json(json!({"status": "UP"}))
 }

@@ -1,6 +1,8 @@
 //! The wire. Handlers here read a request, call one function of the domain, and answer.
 
+mod audit;
 mod documents;
+mod health;
 mod metrics;
 mod report;
 mod selfservice;
@@ -53,8 +55,8 @@ pub fn issuer_routes(issuer: Arc<Issuer>) -> Router {
             router = router.route(&path, get(documents::metadata));
         }
     }
-    router = router.route("/health", get(documents::health)).route("/health/live", get(documents::health));
-    router = router.route("/health/ready", get(documents::health));
+    router = router.route("/health", get(health::live)).route("/health/live", get(health::live));
+    router = router.route("/health/ready", get(health::ready));
     finish(router.with_state(issuer), TOKEN_BODY_LIMIT, ctx)
 }
 
@@ -62,7 +64,8 @@ pub fn issuer_routes(issuer: Arc<Issuer>) -> Router {
 pub fn selfservice_routes(service: Arc<SelfService>) -> Router {
     let ctx = service.ctx.clone();
     let api = selfservice::routes();
-    let router = Router::new().nest("/api/v1", api.clone()).merge(api).route("/health/live", get(documents::health));
+    let router = Router::new().nest("/api/v1", api.clone()).merge(api).route("/health/live", get(health::live));
+    let router = router.route("/health/ready", get(health::selfservice_ready));
     finish(router.with_state(service), API_BODY_LIMIT, ctx)
 }
 

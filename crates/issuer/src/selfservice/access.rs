@@ -92,7 +92,7 @@ impl SelfService {
         caller.must(Right::WriteScopes)?;
         let consumer_orgno = parse_org(consumer)?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let scope = own_scope(registry, caller, scope)?.name.clone();
             let known = registry.access(&scope, consumer_orgno);
             if known.is_none() && state == AccessState::Denied {

@@ -90,9 +90,9 @@ impl SelfService {
         caller.must(Right::Altinn)?;
         let mut clients = self.registry.read(|registry| {
             let own =
-                registry.clients().map(|known| known.client.as_ref()).filter(|client| registered_by(client) == Some(ALTINN));
+                registry.clients().map(|known| known.client).filter(|client| registered_by(client) == Some(ALTINN));
             let shown = own.filter(|client| client.active || filter.inactive);
-            shown.map(|client| ClientView::new(registry, client, None)).collect::<Vec<_>>()
+            shown.map(|client| ClientView::new(registry, &client, None)).collect::<Vec<_>>()
         });
         clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         Ok(clients)
@@ -105,7 +105,7 @@ impl SelfService {
             return Err(ApiError::field("Client", "supplier_orgno", "supplier_orgno must not be set"));
         }
         let (client_id, now) = (ClientId::random(&*self.ctx.randomness), self.ctx.clock.now());
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let owner = input.client_orgno.as_deref().ok_or_else(|| "client_orgno is missing".to_owned());
             let owner = owner.and_then(|text| text.parse::<OrgNumber>().map_err(|error| format!("client_orgno: {error}")));
             let access = owner.as_ref().copied().unwrap_or(caller.org());
@@ -128,7 +128,7 @@ impl SelfService {
         let client: ClientId =
             input.client_id.parse().map_err(|e: skybru_core::id::IdError| wrong("client_id", e.to_string()))?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let known =
                 registry.client(&client).ok_or_else(|| wrong("client_id", format!("client {client} is not registered")))?;
             let system_id = format!("{}_{}", known.client.client_orgno, input.system);
@@ -158,7 +158,7 @@ impl SelfService {
         }
         let to: OrgNumber = input.to.parse().map_err(|e: skybru_core::org::OrgNumberError| wrong("to", e.to_string()))?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let known = registry.records().consent(&id);
             let (consented, created) = known.map_or((now, now), |known| (known.consented, known.created));
             let consent = Consent {

@@ -1,5 +1,7 @@
 //! Clients of the caller's organisation, of those that it supplies, and of Altinn's platform.
 
+use std::sync::Arc;
+
 use skybru_core::{ClientId, OrgNumber, Secret};
 use skybru_store::registry::{Client, ClientSecret};
 use skybru_store::{Change, Registry};
@@ -25,7 +27,7 @@ impl SelfService {
         caller.must(Right::ReadClients)?;
         let mut clients: Vec<Client> = self.registry.read(|registry| {
             let own = registry.clients_of(caller.org()).filter(|client| is_own(client, caller));
-            own.filter(|client| client.active || filter.inactive).map(|client| Client::clone(client)).collect()
+            own.filter(|client| client.active || filter.inactive).map(|client| Client::clone(&client)).collect()
         });
         clients.sort_by(|a, b| (a.created, &a.client_id).cmp(&(b.created, &b.client_id)));
         Ok(clients)
@@ -41,7 +43,7 @@ impl SelfService {
     pub fn client(&self, caller: &Caller, id: &str, filter: ClientFilter) -> Result<ClientView, ApiError> {
         caller.must(Right::ReadClients)?;
         self.registry.read(|registry| {
-            own_client(registry, caller, id, filter.inactive).map(|client| ClientView::new(registry, client, None))
+            own_client(registry, caller, id, filter.inactive).map(|client| ClientView::new(registry, &client, None))
         })
     }
 
@@ -51,7 +53,7 @@ impl SelfService {
         let id = ClientId::random(&*self.ctx.randomness);
         let now = self.ctx.clock.now();
         let (secret, kept_secret) = new_secret(&self.ctx);
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let owner = owner(registry, caller, input.client_orgno.as_deref());
             let supplier_orgno = owner.as_ref().ok().filter(|owner| supplies(caller, **owner)).map(|_| caller.org());
             let kept = Kept { client_id: id, supplier_orgno, created: now, now };
@@ -67,7 +69,7 @@ impl SelfService {
         caller.must(Right::ChangeClients)?;
         let now = self.ctx.clock.now();
         let (secret, kept_secret) = new_secret(&self.ctx);
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let known = own_client(registry, caller, id, input.active == Some(true))?;
             if input.integration_type.is_some_and(|kind| kind != known.integration_type) {
                 return Err(ApiError::field("Client", "integration_type", "integration_type cannot be changed"));
@@ -81,7 +83,7 @@ impl SelfService {
                 Kept { client_id: known.client_id.clone(), supplier_orgno: known.supplier_orgno, created: known.created, now };
             let access = known.supplier_orgno.unwrap_or(known.client_orgno);
             let client = input.to_client(registry, owner, access, kept, self.compat).map_err(ApiError::Invalid)?;
-            Ok(stored(registry, client, secret, kept_secret, Some(known)))
+            Ok(stored(registry, client, secret, kept_secret, Some(&known)))
         })
         .await
     }
@@ -90,8 +92,9 @@ impl SelfService {
     pub async fn deactivate_client(&self, caller: &Caller, id: &str) -> Result<ClientView, ApiError> {
         caller.must(Right::WriteClients)?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
-            let client = Client { active: false, last_updated: now, ..own_client(registry, caller, id, false)?.clone() };
+        self.change(caller, |registry| {
+            let known = own_client(registry, caller, id, false)?;
+            let client = Client { active: false, last_updated: now, ..Client::clone(&known) };
             let view = ClientView::new(registry, &client, None);
             Ok((vec![Change::PutClient(client)], view))
         })
@@ -144,15 +147,15 @@ fn is_own(client: &Client, caller: &Caller) -> bool {
 
 /// A client of the caller's; the operator may touch any, Altinn's platform those that it registered. Another organisation's looks like
 /// one that is not there.
-pub(super) fn own_client<'a>(
-    registry: &'a Registry,
+pub(super) fn own_client(
+    registry: &Registry,
     caller: &Caller,
     id: &str,
     inactive_too: bool,
-) -> Result<&'a Client, ApiError> {
-    let known = id.parse::<ClientId>().ok().and_then(|id| registry.client(&id)).map(|known| known.client.as_ref());
+) -> Result<Arc<Client>, ApiError> {
+    let known = id.parse::<ClientId>().ok().and_then(|id| registry.client(&id)).map(|known| known.client);
     let altinns = |client: &Client| caller.is_altinn() && registered_by(client) == Some(ALTINN);
-    let may = |client: &&Client| {
+    let may = |client: &Arc<Client>| {
         if caller.is_altinn() { altinns(client) } else { is_own(client, caller) || caller.may(Right::Operate) }
     };
     known.filter(may).filter(|client| client.active || inactive_too).ok_or_else(|| {

@@ -101,7 +101,7 @@ impl SelfService {
             return Err(wrong("issuer", "issuer must be an https address"));
         }
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let created =
                 registry.records().delegation_sources().find(|known| known.name == name).map_or(now, |known| known.created);
             let source = DelegationSourceRecord { name: name.to_owned(), issuer: input.issuer, created, last_updated: now };
@@ -152,7 +152,7 @@ impl SelfService {
             return Err(ApiError::field("Delegation", "supplier", "an organisation needs no delegation from itself"));
         }
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             check_delegable(registry, &scope)?;
             let known = registry.records().delegation(&scope, consumer_orgno, supplier_orgno);
             if known.is_none() && !active {

@@ -67,7 +67,8 @@ impl SelfService {
         caller.must(Right::ReadClients)?;
         self.registry.read(|registry| {
             let id = &own_client(registry, caller, client, false)?.client_id;
-            let keys = registry.client(id).map(|known| known.keys.iter()).unwrap_or_default();
+            let known = registry.client(id);
+            let keys = known.as_ref().map(|known| known.keys.iter()).unwrap_or_default();
             Ok(KeySetView::new(keys.map(|known| &known.key)))
         })
     }
@@ -77,7 +78,7 @@ impl SelfService {
         caller.must(Right::WriteClients)?;
         let now = self.ctx.clock.now();
         let keys = check(&input.keys, now)?;
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let client = own_client(registry, caller, client, false)?;
             for key in &keys {
                 check_lock(key, client.client_orgno).map_err(|message| ApiError::field("JwksRequest", "keys", message))?;
@@ -91,7 +92,7 @@ impl SelfService {
     /// Takes all keys away.
     pub async fn delete_keys(&self, caller: &Caller, client: &str) -> Result<(), ApiError> {
         caller.must(Right::WriteClients)?;
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let client = own_client(registry, caller, client, false)?.client_id.clone();
             Ok((vec![Change::PutKeys { client, keys: Vec::new() }], ()))
         })

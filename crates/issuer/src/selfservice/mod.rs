@@ -7,6 +7,7 @@
 
 mod access;
 mod altinn;
+mod audit;
 mod caller;
 mod client_input;
 mod client_view;
@@ -23,10 +24,12 @@ mod secrets;
 use std::sync::Arc;
 
 use skybru_core::Ctx;
+use skybru_store::audit::AuditStore;
 use skybru_store::{Change, LiveRegistry, Registry};
 
 pub use access::AccessView;
 pub use altinn::{ConsentInput, ConsentView, SystemUserInput, SystemUserView};
+pub use audit::{AuditFilter, AuditPage, audit_entry};
 pub use caller::{Caller, Right};
 pub use client_input::ClientInput;
 pub use client_view::ClientView;
@@ -53,6 +56,7 @@ pub struct ApiCompat {
 pub struct SelfService {
     pub(crate) registry: Arc<LiveRegistry>,
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) audit: Option<Arc<dyn AuditStore>>,
     pub(crate) ctx: Ctx,
     pub(crate) compat: ApiCompat,
 }
@@ -61,7 +65,13 @@ impl SelfService {
     /// An API over the registry of `issuer`, whose tokens it takes.
     pub fn new(issuer: Arc<Issuer>) -> Self {
         let compat = ApiCompat::default();
-        Self { registry: Arc::clone(&issuer.registry), ctx: issuer.ctx.clone(), issuer, compat }
+        Self { registry: Arc::clone(&issuer.registry), ctx: issuer.ctx.clone(), issuer, audit: None, compat }
+    }
+
+    /// The same, with the log of which organisations may read what concerns them.
+    #[must_use]
+    pub fn with_audit(self, audit: Arc<dyn AuditStore>) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// The same with other switches.
@@ -70,7 +80,11 @@ impl SelfService {
         Self { compat, ..self }
     }
 
-    async fn change<T>(&self, decide: impl FnOnce(&Registry) -> Result<(Vec<Change>, T), ApiError>) -> Result<T, ApiError> {
-        self.registry.change(decide).await.map_err(ApiError::from)
+    async fn change<T>(
+        &self,
+        caller: &Caller,
+        decide: impl FnOnce(&Registry) -> Result<(Vec<Change>, T), ApiError>,
+    ) -> Result<T, ApiError> {
+        self.registry.change_as(Some(caller.org()), decide).await.map_err(ApiError::from)
     }
 }

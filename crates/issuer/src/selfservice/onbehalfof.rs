@@ -100,7 +100,7 @@ impl SelfService {
         caller.must(Right::WriteOnBehalfOf)?;
         let made = skybru_core::id::uuid(&*self.ctx.randomness).to_string();
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let client = own_client(registry, caller, client, false)?;
             let id = input.onbehalfof.clone().filter(|id| !id.is_empty()).unwrap_or(made);
             if let Some(known) = registry.records().on_behalf_of(&client.client_id, &id) {
@@ -143,7 +143,7 @@ impl SelfService {
     ) -> Result<OnBehalfOfView, ApiError> {
         caller.must(Right::WriteOnBehalfOf)?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let known = entry(registry, caller, client, id)?;
             let (name, orgno) = required(&input, id)?;
             let entry = OnBehalfOf {
@@ -165,7 +165,7 @@ impl SelfService {
     pub async fn deactivate_on_behalf_of(&self, caller: &Caller, client: &str, id: &str) -> Result<(), ApiError> {
         caller.must(Right::WriteOnBehalfOf)?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let entry = OnBehalfOf { active: false, last_updated: now, ..entry(registry, caller, client, id)?.clone() };
             Ok((vec![Change::PutRecord(Record::OnBehalfOf(entry))], ()))
         })

@@ -43,7 +43,7 @@ impl SelfService {
         let prefixes = input.prefixes.iter().map(|text| text.parse::<Prefix>()).collect::<Result<Vec<_>, _>>();
         let prefixes = prefixes.map_err(|e| wrong("prefixes", e.to_string()))?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             for prefix in &prefixes {
                 if let Some(owner) = registry.prefix_owner(prefix).filter(|owner| *owner != number) {
                     return Err(ApiError::Conflict(format!("prefix {prefix} belongs to organisation {owner}")));

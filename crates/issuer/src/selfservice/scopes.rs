@@ -152,7 +152,7 @@ impl SelfService {
         let name = new_name(&input)?;
         let prefix: Prefix = name.prefix().parse().map_err(|_| not_found(name.as_str()))?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             if registry.prefix_owner(&prefix) != Some(caller.org()) {
                 return Err(ApiError::Forbidden(format!("prefix {prefix} does not belong to organisation {}", caller.org())));
             }
@@ -175,7 +175,7 @@ impl SelfService {
     pub async fn update_scope(&self, caller: &Caller, name: &str, input: ScopeInput) -> Result<ScopeView, ApiError> {
         caller.must(Right::WriteScopes)?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let known = own_scope(registry, caller, name)?;
             let same = |given: &Option<String>, is: &str| given.as_deref().is_none_or(|given| given == is);
             if !same(&input.prefix, known.name.prefix()) || !same(&input.subscope, known.name.subscope()) {
@@ -192,7 +192,7 @@ impl SelfService {
     pub async fn deactivate_scope(&self, caller: &Caller, name: &str) -> Result<ScopeView, ApiError> {
         caller.must(Right::WriteScopes)?;
         let now = self.ctx.clock.now();
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let scope = Scope { active: false, last_updated: now, ..own_scope(registry, caller, name)?.clone() };
             let view = ScopeView::from(&scope);
             Ok((vec![Change::PutScope(scope)], view))

@@ -32,14 +32,14 @@ impl SelfService {
         caller.must(Right::WriteClients)?;
         let now = self.ctx.clock.now();
         let (secret, kept) = new_secret(&self.ctx);
-        self.change(|registry| {
+        self.change(caller, |registry| {
             let known = own_client(registry, caller, id, false)?;
             if !has_secret(&known.token_endpoint_auth_method) {
                 let method = &known.token_endpoint_auth_method;
                 let message = format!("a client with token_endpoint_auth_method {method} has no secret");
                 return Err(ApiError::field("Client", "token_endpoint_auth_method", message));
             }
-            let client = Client { secret: Some(kept.into()), last_updated: now, ..known.clone() };
+            let client = Client { secret: Some(kept.into()), last_updated: now, ..Client::clone(&known) };
             let view = ClientView::new(registry, &client, Some(&secret));
             Ok((vec![Change::PutClient(client)], view))
         })

@@ -26,7 +26,7 @@ use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
 use skybru_sim::aws::{AwsSim, AwsSimOptions};
 use skybru_sim::azure::AzureSim;
 use skybru_sim::google::GoogleSim;
-use skybru_store::LiveRegistry;
+use skybru_store::{Ledger, LiveRegistry};
 use skybru_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -165,7 +165,7 @@ impl Lab {
         let keys = KeyRing::single(signing_key(&folder, "issuer-key.jwk")?);
         let issuer = |url, profile| {
             let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
-            Arc::new(Issuer::new(settings, keys.clone(), registry.clone(), store.clone(), ctx.clone()))
+            Arc::new(Issuer::new(settings, keys.clone(), registry.clone(), Ledger::together(store.clone()), ctx.clone()))
         };
         let maskinporten = issuer(maskinporten_url, Profile::Maskinporten);
         let skyporten = issuer(skyporten_url, Profile::Skyporten { cloud_metadata: true });
@@ -260,7 +260,7 @@ impl Lab {
         let profile = Profile::Skyporten { cloud_metadata: false };
         let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
         let keys = KeyRing::clone(&self.skyporten.keys());
-        let issuer = Arc::new(Issuer::new(settings, keys, self.registry.clone(), self.store.clone(), self.ctx.clone()));
+        let issuer = Arc::new(Issuer::new(settings, keys, self.registry.clone(), Ledger::together(self.store.clone()), self.ctx.clone()));
         let serving =
             serve(listener, Some(self.tls.config.clone()), issuer_routes(issuer.clone()), Limits::default(), self.stop.clone());
         self.servers.push(tokio::spawn(serving));

@@ -6,11 +6,13 @@ mod layers;
 mod nais;
 mod options;
 mod resolve;
+mod store;
 mod trust;
 
 pub(crate) use clouds::Cloud;
 pub(crate) use layers::{Settings, SettingsError};
 pub(crate) use options::{IssuerOptions, ServerOptions};
+pub(crate) use store::{ReplayKind, ReplayOptions, SecretOptions, StoreKind, StoreOptions};
 pub(crate) use trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
 
 #[cfg(test)]

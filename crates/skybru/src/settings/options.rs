@@ -8,6 +8,7 @@ use skybru_issuer::keys::KeySetProfile;
 use crate::cmd::issuer::holding::SealOptions;
 
 use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
+use super::store::{ReplayOptions, StoreOptions};
 
 /// `skybru.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -73,6 +74,12 @@ pub(crate) struct ServerOptions {
     /// Switches of the self-service API.
     #[serde(default)]
     pub(crate) api_compat: ApiCompatOptions,
+    /// What this node is called in the audit log; the variable `HOSTNAME` when absent.
+    pub(crate) node: Option<String>,
+    /// Where registry and audit log are; a file in `data` when absent.
+    pub(crate) store: Option<StoreOptions>,
+    /// Where used assertions are, when not with the registry.
+    pub(crate) replay: Option<ReplayOptions>,
 }
 
 /// An issuer of `skybru issuer serve`.

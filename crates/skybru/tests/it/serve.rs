@@ -260,3 +260,85 @@ fn wrong_settings_are_named() {
         assert!(found.contains(expected), "{text}\n{found}");
     }
 }
+
+/// Every token and every change stands in the log; whoever touches it is found out; an organisation reads what concerns it.
+#[test]
+fn the_audit_log_tells_what_was_issued_and_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = settings(folder.path(), "");
+    let server = Server::start(folder.path());
+    onboard(folder.path(), port);
+    let jti = claims(folder.path())["claims"]["jti"].as_str().unwrap().to_owned();
+    let verify = || program(folder.path(), &["issuer", "audit", "verify"]).output().unwrap();
+    assert!(verify().status.success(), "{}", stdout(&verify()));
+    let export = |arguments: &[&str]| -> Vec<Value> {
+        let text = run(program(folder.path(), &[&["issuer", "audit", "export"], arguments].concat()));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let issued = |entry: &&Value| entry["jti"] == jti.as_str() && entry["event"] == "token_issued";
+    let of_consumer = export(&["--org", "310702641"]);
+    let entry = of_consumer.iter().find(issued).unwrap();
+    assert_eq!((&entry["consumer"], &entry["owners"][0]), (&"310702641".into(), &"314330897".into()));
+    assert_eq!(export(&["--org", "314330897"]).iter().filter(issued).count(), 1, "the provider reads it, too");
+    assert_eq!(export(&["--org", "889640782"]).len(), 0);
+    assert_eq!(export(&["--since", "2999-01-01T00:00:00Z"]).len(), 0);
+    let changes = |entry: &&Value| entry["changes"][0] == "access fjordbuss:timetables.read 310702641 approved";
+    assert_eq!(export(&[]).iter().filter(changes).count(), 1);
+
+    // The same through the API, by pages, with a token of the consumer's own.
+    let token = run(program(folder.path(), &["--config", "consumer.toml", "token", "--scope", "idporten:dcr.write"]));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ask = |query: &str| -> (u16, Value) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("http://localhost:{port}/api/v1/audit{query}");
+        runtime.block_on(async {
+            let answer = client.get(url).bearer_auth(token.trim()).send().await.unwrap();
+            (answer.status().as_u16(), answer.json().await.unwrap())
+        })
+    };
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let (status, page) = ask(&format!("?limit=2{after}"));
+        assert_eq!(status, 200, "{page}");
+        seen.extend(page["entries"].as_array().unwrap().iter().cloned());
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen.iter().filter(issued).count(), 1);
+    assert_eq!(ask("?orgno=314330897").0, 403, "another organisation's");
+    assert_eq!(ask("?limit=0").0, 400);
+
+    // The ends that were kept are found again after a crash; others are not.
+    let ends = run(program(folder.path(), &["--json", "issuer", "audit", "verify"]));
+    server.kill();
+    let _again = Server::start(folder.path());
+    let kept = folder.path().join("ends.json");
+    std::fs::write(&kept, &ends).unwrap();
+    run(program(folder.path(), &["issuer", "audit", "verify", "--kept", "ends.json"]));
+    let mut ends: Value = serde_json::from_str(&ends).unwrap();
+    ends["heads"][0]["hash"] = "A".repeat(43).into();
+    std::fs::write(&kept, ends.to_string()).unwrap();
+    let output = program(folder.path(), &["issuer", "audit", "verify", "--kept", "ends.json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("the ends that were kept"), "{}", stdout(&output));
+}
+
+/// A setting that would let an assertion be used once on each node is refused.
+#[test]
+fn used_assertions_of_several_nodes_do_not_lie_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (more, expected) in [
+        ("[server.store]\nkind = \"postgres\"\nurl = \"postgresql://a@127.0.0.1:1/b\"\n[server.replay]\nkind = \"sqlite\"\n", "other nodes"),
+        ("[server.store]\nkind = \"postgres\"\n", "server.store.url"),
+        ("[server.store]\nkind = \"postgres\"\nurl = \"postgresql://a:geheim@127.0.0.1:1/b\"\n", "as a file or a variable"),
+        ("[server.replay]\nkind = \"postgres\"\n", "needs server.store.kind"),
+        ("[server.replay]\nkind = \"valkey\"\nurl = \"redis://127.0.0.1:1\"\npassword = { env = \"NOT_SET\" }\n", "NOT_SET is not set"),
+        ("[server.store]\nkind = \"mysql\"\n", "expected `sqlite` or `postgres`"),
+    ] {
+        settings(folder.path(), more);
+        let output = program(folder.path(), &["issuer", "serve"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected) && !stderr(&output).contains("geheim"), "{more}\n{}", stderr(&output));
+    }
+}

@@ -15,6 +15,9 @@ mod endurance;
 mod google;
 mod judges;
 mod schemathesis;
+mod fault;
+#[path = "../../../store/tests/support/mod.rs"]
+mod services;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

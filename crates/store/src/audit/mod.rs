@@ -11,6 +11,7 @@
 //! whose `token_withdrawn` follows never left.
 
 mod chain;
+mod change;
 mod entry;
 mod verify;
 

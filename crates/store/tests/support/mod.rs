@@ -134,10 +134,9 @@ pub(crate) fn postgres() -> Option<Service> {
     command
         .extend(["-D", &data, "-p", &port.to_string(), "-h", "127.0.0.1", "-k", &sockets, "-c", "fsync=off"].map(str::to_owned));
     Some(Service::start(folder, port, command, |port| {
-        let url = format!("host=127.0.0.1 port={port} user=skybru dbname=postgres connect_timeout=1");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // Not inside the test's own runtime.
-        std::thread::spawn(move || runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).is_ok()).join().unwrap()
+        let ready = postgres_programs().map(|bin| bin.join("pg_isready")).unwrap_or_default();
+        let asked = Command::new(ready).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
+        asked.is_ok_and(|status| status.success())
     }))
 }
 

@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<Arc<SelfService>> {
         .route("/scopes/access/{orgno}", put(grant).delete(withdraw))
         .route("/clients/{id}/secret", post(rotate_secret))
         .route("/openapi.json", get(description))
+        .route("/audit", get(super::audit::entries))
         .route("/organisations", get(organisations))
         .route("/organisations/{orgno}", put(put_organisation));
     for path in ["/clients", "/clients/"] {
@@ -59,15 +60,15 @@ struct Filter {
 }
 
 /// A call: who, with which parameters, under which id. Every handler takes one.
-struct Call {
-    service: Arc<SelfService>,
+pub(super) struct Call {
+    pub(super) service: Arc<SelfService>,
     headers: HeaderMap,
     filter: Result<Query<Filter>, QueryRejection>,
     trace_id: TraceId,
 }
 
 impl Call {
-    fn caller(&self) -> Result<Caller, ApiError> {
+    pub(super) fn caller(&self) -> Result<Caller, ApiError> {
         self.service.authenticate(self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()))
     }
 
@@ -84,7 +85,7 @@ impl Call {
         Ok(ClientFilter { inactive: self.filter()?.inactive })
     }
 
-    fn answer<T: Serialize>(self, status: StatusCode, result: Result<T, ApiError>) -> Response {
+    pub(super) fn answer<T: Serialize>(self, status: StatusCode, result: Result<T, ApiError>) -> Response {
         let error = match result {
             Ok(body) => return (status, Json(body)).into_response(),
             Err(error) => error,

@@ -3,6 +3,7 @@
 //! The private issuer needs no server: `init --static` makes a folder, `publish` puts two documents on a static site and looks at them
 //! from outside, `mint` signs a token. `keys` lets keys come and go without any verifier noticing.
 
+mod audit;
 mod backup;
 mod certificate;
 mod folder;
@@ -13,6 +14,7 @@ mod keys;
 mod mint;
 mod publish;
 mod serve;
+mod stores;
 mod thumbprint;
 
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ enum Action {
     Backup(backup::BackupArgs),
     /// Bring a backup back, to a place where nothing is yet
     Restore(backup::RestoreArgs),
+    /// Check and read the audit log of `issuer serve`
+    Audit(audit::AuditArgs),
     /// Print the thumbprint that AWS asks for: of the site's certificate chain, not of a signing key
     Thumbprint(thumbprint::ThumbprintArgs),
 }
@@ -110,6 +114,7 @@ pub(crate) async fn run(call: &Call, args: IssuerArgs) -> Result<Outcome> {
         Action::Keys(args) => keys::run(call, args).await,
         Action::Backup(args) => backup::backup(call, &args),
         Action::Restore(args) => backup::restore(call, &args),
+        Action::Audit(args) => audit::run(call, args).await,
         Action::Thumbprint(args) => thumbprint::run(call, args).await,
     }
 }

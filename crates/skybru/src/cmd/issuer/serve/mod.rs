@@ -21,7 +21,6 @@ use skybru_issuer::metrics::Metrics;
 use skybru_issuer::selfservice::SelfService;
 use skybru_issuer::{Issuer, Profile};
 use skybru_store::LiveRegistry;
-use skybru_store::sqlite::SqliteStore;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +30,7 @@ use self::configured::{certificate, issuer_settings};
 use self::signing::Signing;
 use super::super::{Call, Outcome};
 use super::certificate::Certificate;
+use super::stores;
 use crate::cmd;
 use crate::settings::{ServerOptions, Settings};
 
@@ -58,8 +58,12 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let data = data_folder(&settings)?;
     let stopped = cmd::up::stop_signal()?;
 
-    let store = open_store(call, &data)?;
-    let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
+    let stores = stores::open(call, &settings, &options, &data).await?;
+    let registry = load_registry(call, &stores).await?;
+    let stores::Stores { ledger, audit, .. } = stores;
+    // Other nodes change it, and commands beside a running server do.
+    let following = Arc::clone(&registry);
+    tokio::spawn(async move { following.follow().await });
 
     let certificate = certificate(&settings, &options)?;
     let signing = Signing::new(registry.clone(), holding(call, &settings, &data)?, &options);
@@ -73,7 +77,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
         let key = format!("issuers.{name}.listen");
         listeners.push((server.listen(&key, &issuer.listen).await?, issuer_settings.url.to_string()));
         let key_set = issuer.key_set.unwrap_or_else(|| issuer_settings.profile.key_set());
-        let built = Issuer::new(issuer_settings, ring.clone(), registry.clone(), store.clone(), call.system.ctx.clone());
+        let built = Issuer::new(issuer_settings, ring.clone(), registry.clone(), ledger.clone(), call.system.ctx.clone());
         let built = built.with_key_set(key_set).with_limits(limits.clone()).with_metrics(metrics.clone());
         server.issuers.push(Arc::new(trust::adapt(&settings, name, issuer, &registry, built)?));
     }
@@ -81,7 +85,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let of_apis = server.issuers.iter().find(|issuer| issuer.profile() == Profile::Maskinporten).or(server.issuers.first());
     let of_apis = of_apis.context("setting issuers: none is there; add [issuers.NAME] with url, profile and listen")?.clone();
     let api_compat = trust::api_compat(server.options.api_compat);
-    let service = Arc::new(SelfService::new(of_apis.clone()).with_compat(api_compat));
+    let service = Arc::new(SelfService::new(of_apis.clone()).with_compat(api_compat).with_audit(audit));
     let api = server.listen("server.api-listen", &server.options.api_listen.clone()).await?;
     let api_url = server.options.api_url.clone().unwrap_or_else(|| {
         let scheme = if server.certificate.is_some() { "https" } else { "http" };
@@ -129,17 +133,16 @@ fn data_folder(settings: &Settings) -> Result<PathBuf> {
     Ok(data)
 }
 
-fn open_store(call: &Call, data: &Path) -> Result<Arc<SqliteStore>> {
-    let database = data.join("skybru.db");
-    let store = SqliteStore::open(&database, &call.system.ctx);
-    Ok(Arc::new(store.with_context(|| format!("cannot open {}", database.display()))?))
-}
-
 /// The registry of an installation, running or not, for commands that look at it or change it from beside.
 pub(super) async fn open_registry(call: &Call, settings: &Settings) -> Result<(Arc<LiveRegistry>, PathBuf)> {
     let data = data_folder(settings)?;
-    let registry = LiveRegistry::load(open_store(call, &data)?).await.context("cannot read the registry")?;
-    Ok((Arc::new(registry), data))
+    let stores = stores::open(call, settings, settings.server()?, &data).await?;
+    Ok((load_registry(call, &stores).await?, data))
+}
+
+async fn load_registry(call: &Call, stores: &stores::Stores) -> Result<Arc<LiveRegistry>> {
+    let registry = LiveRegistry::load(Arc::clone(&stores.registry)).await.context("cannot read the registry")?;
+    Ok(Arc::new(registry.audited(stores.ledger.clone(), Arc::clone(&call.system.ctx.clock))))
 }
 
 fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, metrics: Option<&str>, operator: &Path) -> Result<()> {

@@ -1,0 +1,96 @@
+//! What the audit log says about a token.
+//!
+//! No secret and no person: a `pid` is not written down. What an unknown client asks for is not either, so that strangers cannot fill the
+//! log; the ordinary log has it.
+
+use skybru_core::{OrgId, OrgNumber, ScopeSet};
+use skybru_protocol::assertion::{Fingerprint, VerifiedAssertion};
+use skybru_protocol::base64url;
+use skybru_protocol::claims::Party;
+use skybru_store::audit::{Entry, Event};
+
+use super::Granted;
+use super::proof::Proven;
+use crate::issuer::Issuer;
+use crate::refusal::GrantError;
+
+fn number(party: &Party) -> Option<OrgNumber> {
+    party.id.parse::<OrgId>().ok().map(|id| id.number())
+}
+
+impl Issuer {
+    fn entry(&self, event: Event) -> Entry {
+        Entry { issuer: Some(self.settings.url.to_string()), ..Entry::new(self.ctx.clock.now(), event) }
+    }
+
+    fn owners(&self, scopes: &ScopeSet) -> Vec<OrgNumber> {
+        self.registry.read(|registry| scopes.iter().filter_map(|name| registry.scope(name)).map(|scope| scope.owner_orgno).collect())
+    }
+
+    /// A token that is about to be signed.
+    pub(super) fn issued(&self, granted: &Granted, assertion: Fingerprint) -> Entry {
+        let claims = &granted.claims;
+        Entry {
+            client: Some(claims.client_id.clone()),
+            consumer: number(&claims.consumer),
+            supplier: granted.supplier,
+            owners: self.owners(&granted.scopes),
+            scope: Some(claims.scope.clone()),
+            resource: claims.aud.as_ref().map(|audience| audience.as_slice().to_vec()).unwrap_or_default(),
+            jti: Some(claims.jti.clone()),
+            assertion: Some(base64url::encode(assertion.0)),
+            kid: Some(granted.keys.active().kid().to_string()),
+            expires: Some(claims.exp),
+            ..self.entry(Event::TokenIssued)
+        }
+    }
+
+    /// The same token, which was not signed after all.
+    pub(super) fn withdrawn(&self, granted: &Granted, assertion: Fingerprint) -> Entry {
+        Entry { event: Event::TokenWithdrawn, at: self.ctx.clock.now(), ..self.issued(granted, assertion) }
+    }
+
+    /// A refusal of somebody who was proven.
+    pub(super) fn refused(&self, proven: &Proven, assertion: &VerifiedAssertion, refusal: &GrantError) -> Entry {
+        let claims = assertion.claims();
+        let scopes: Option<ScopeSet> = claims.scope.as_deref().and_then(|scope| scope.parse().ok());
+        let client = match proven {
+            Proven::Client(known, _) => Some(&known.client),
+            Proven::Seal(_) => None,
+        };
+        Entry {
+            client: Some(proven.client_id().to_owned()),
+            consumer: client.map(|client| client.client_orgno),
+            supplier: client.and_then(|client| client.supplier_orgno),
+            owners: scopes.as_ref().map(|scopes| self.owners(scopes)).unwrap_or_default(),
+            scope: scopes.map(|scopes| scopes.to_string()),
+            resource: claims.resources.clone(),
+            assertion: Some(base64url::encode(assertion.fingerprint().0)),
+            code: Some(code(refusal)),
+            ..self.entry(Event::TokenRefused)
+        }
+    }
+
+    /// Notes it. When it cannot be noted, that is what the caller hears.
+    pub(super) async fn note_refusal(&self, proven: &Proven, assertion: &VerifiedAssertion, refusal: GrantError) -> GrantError {
+        if !self.ledger.is_audited() {
+            return refusal;
+        }
+        let entry = self.refused(proven, assertion, &refusal);
+        self.ledger.note(entry).await.err().map_or(refusal, GrantError::from)
+    }
+
+    /// A refusal of somebody who names a client and does not prove it.
+    pub(super) async fn note_stranger(&self, claimed: &str, refusal: GrantError) -> GrantError {
+        if !self.ledger.is_audited() || matches!(refusal, GrantError::ClientNotFound) {
+            return refusal;
+        }
+        let entry = Entry { client: Some(claimed.to_owned()), code: Some(code(&refusal)), ..self.entry(Event::TokenRefused) };
+        self.ledger.note(entry).await.err().map_or(refusal, GrantError::from)
+    }
+}
+
+fn code(refusal: &GrantError) -> String {
+    let word = refusal.code().as_str();
+    refusal.mp_code().map_or_else(|| word.to_owned(), |number| format!("{word} {number}"))
+}
