@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use skybru_store::StoreError;
 
 use crate::issuer::Issuer;
 
@@ -46,6 +47,15 @@ impl From<bool> for Status {
 pub(crate) type LastReadiness = std::sync::Mutex<Option<(Instant, Readiness)>>;
 
 impl Issuer {
+    /// A node that cannot compare its registry with the store may have missed that something was taken away, or that a key was added:
+    /// it gives out neither tokens nor key sets.
+    pub(crate) fn must_be_fresh(&self) -> Result<(), StoreError> {
+        if self.registry.is_stale() {
+            return Err(StoreError::Late { what: "comparing the registry with its store" });
+        }
+        Ok(())
+    }
+
     /// Looks at everything that a token needs.
     pub async fn readiness(&self) -> Readiness {
         let last = *self.readiness.lock().unwrap_or_else(PoisonError::into_inner);

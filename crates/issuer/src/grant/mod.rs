@@ -57,6 +57,7 @@ struct Granted {
 impl Issuer {
     /// Answers a token request.
     pub async fn token(&self, form: TokenForm) -> Result<TokenAnswer, GrantError> {
+        self.must_be_fresh()?;
         let assertion = self.parse(form)?;
         let claimed = assertion.claimed_client().clone();
         let (proven, assertion) = match self.authenticate(assertion).await {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::IntoResponse;
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::server::Peer;
@@ -26,11 +26,15 @@ pub(super) async fn key_set(
     State(issuer): State<Arc<Issuer>>,
     peer: Option<Extension<Peer>>,
     headers: HeaderMap,
-) -> impl IntoResponse {
+) -> Response {
+    if issuer.must_be_fresh().is_err() {
+        // Whoever fetched it would keep it for a day.
+        return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();
+    }
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let address = peer.and_then(|Extension(peer)| peer.behind_proxy(text(FORWARDED_FOR)));
     issuer.metrics.key_set_fetched();
     let keys = issuer.keys();
     issuer.fetches().note(verifier(address, text(USER_AGENT.as_str())), keys.kids(), issuer.ctx.clock.now());
-    ([(CACHE_CONTROL, A_DAY)], Json(issuer.key_set()))
+    ([(CACHE_CONTROL, A_DAY)], Json(issuer.key_set())).into_response()
 }

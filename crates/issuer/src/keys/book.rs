@@ -61,6 +61,10 @@ pub struct Waiting {
     pub until: Timestamp,
 }
 
+/// So long after it was made every node that answers publishes a key: one that has not compared its registry with the store for five
+/// seconds answers neither key sets nor tokens, and nodes look at their keys every five seconds.
+pub const EVERYWHERE: SignedDuration = SignedDuration::from_secs(15);
+
 /// All keys of an issuer, and what is known about them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeyBook {
@@ -151,6 +155,25 @@ impl KeyBook {
         let since = seen.saturating_sub(rules.lifetimes.cache).unwrap_or(Timestamp::MIN);
         let verifiers = self.verifiers.without(&record.kid, since);
         (now < until && !verifiers.is_empty()).then(|| Waiting { kid: record.kid.clone(), verifiers, until })
+    }
+
+    /// What is due now: which key signs from now on, if it is another one, and which have gone.
+    ///
+    /// `served` are the keys that the node publishes that asks, and `fetches` who has fetched the key set from it.
+    pub fn step(
+        &mut self,
+        served: &[KeyId],
+        fetches: &BTreeMap<String, Fetch>,
+        rules: RotationRules,
+        now: Timestamp,
+    ) -> (Option<KeyId>, Vec<KeyId>) {
+        let everywhere = |kid: &&KeyId| {
+            let record = self.keys.iter().find(|record| record.kid == **kid);
+            record.is_some_and(|record| record.created.saturating_add(EVERYWHERE).is_ok_and(|from| from <= now))
+        };
+        let everywhere: Vec<KeyId> = served.iter().filter(everywhere).cloned().collect();
+        self.served(&everywhere, fetches, rules, now);
+        (self.switch(rules, now).ok(), self.retire_due(rules, now))
     }
 
     /// Takes every key away whose time is over, and returns them.

@@ -15,7 +15,7 @@ use skybru_core::KeyId;
 use skybru_protocol::jose::{Jwk, JwkSet, SigningKey};
 use skybru_signer::{LocalSigner, Signer, x5c};
 
-pub use book::{Holder, KeyBook, RotationRules, SwitchError, Waiting};
+pub use book::{EVERYWHERE, Holder, KeyBook, RotationRules, SwitchError, Waiting};
 pub use fetches::{Fetch, Fetches, Verifiers, verifier};
 pub use lifecycle::{KeyRecord, KeyState, Keys, KeysError, Lifetimes};
 pub use shared::{RegistryKeys, SharedKeysError};

@@ -15,5 +15,6 @@ mod grant;
 mod harness;
 mod matrix;
 mod pki;
+mod rotation;
 mod selfservice;
 mod wire;

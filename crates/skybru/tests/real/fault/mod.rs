@@ -185,6 +185,16 @@ fn told(node: &Node, arguments: &[&str]) -> String {
     stdout(&output)
 }
 
+/// A Valkey that was never seen before may have forgotten something: for a quarter of a minute nobody gets tokens.
+async fn wait_for_tokens(node: &Node) {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let token = ["--config", "../data/operator.toml", "--json", "registry", "org", "list"];
+    while !node.command(&token).output().unwrap().status.success() {
+        assert!(Instant::now() < deadline, "nobody gets tokens");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
 /// The consumer's client, registered by the operator. Gives its id.
 fn onboard(node: &Node) -> String {
     let registry = |arguments: &[&str]| -> Value {
@@ -227,6 +237,7 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
         node.wait_until_ready(&http).await;
         nodes.push(node);
     }
+    wait_for_tokens(&nodes[0]).await;
     let client = onboard(&nodes[0]);
     let key = std::fs::read_to_string(nodes[0].folder().join("reader.jwk")).unwrap();
     let load = Arc::new(Load {

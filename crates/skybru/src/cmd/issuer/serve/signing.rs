@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
-use skybru_core::KeyId;
-use skybru_issuer::keys::{Fetch, KeyBook, KeyState, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
+use skybru_issuer::keys::{KeyBook, KeyState, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
 use skybru_issuer::metrics::Metrics;
 use skybru_issuer::{Issuer, KeyRing};
 use skybru_signer::seal::Seal;
@@ -18,9 +17,6 @@ use super::configured::lifetimes;
 use crate::cmd::Call;
 use crate::lab::files;
 use crate::settings::{ServerOptions, Settings};
-
-/// A node that has not heard of a change for so long does not answer any more: then every node that answers has the key.
-const EVERYWHERE: SignedDuration = SignedDuration::from_secs(5);
 
 /// What seals keys where the settings name no seal.
 const SEAL_FILE: &str = "seal.key";
@@ -106,7 +102,7 @@ impl Signing {
             fetches.extend(issuer.fetches().take());
         }
         let served = issuers.first().map(|issuer| issuer.keys().kids());
-        let step = |book: &mut KeyBook| self.step(book, served.as_deref().unwrap_or_default(), &fetches, now);
+        let step = |book: &mut KeyBook| book.step(served.as_deref().unwrap_or_default(), &fetches, self.rules, now);
         let mut tried = self.keys.read()?;
         step(&mut tried);
         if tried != self.keys.read()? {
@@ -120,23 +116,6 @@ impl Signing {
             }
         }
         self.ring().await
-    }
-
-    /// What is due, as a function of the book and the time.
-    fn step(
-        &self,
-        book: &mut KeyBook,
-        served: &[KeyId],
-        fetches: &BTreeMap<String, Fetch>,
-        now: Timestamp,
-    ) -> (Option<KeyId>, Vec<KeyId>) {
-        let old = |kid: &KeyId| {
-            let record = book.keys.iter().find(|record| record.kid == *kid);
-            record.is_some_and(|record| record.created.saturating_add(EVERYWHERE).is_ok_and(|from| from <= now))
-        };
-        let everywhere: Vec<KeyId> = served.iter().filter(|kid| old(kid)).cloned().collect();
-        book.served(&everywhere, fetches, self.rules, now);
-        (book.switch(self.rules, now).ok(), book.retire_due(self.rules, now))
     }
 
     /// Tells how the keys stand.
