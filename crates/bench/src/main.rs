@@ -9,10 +9,10 @@ mod load;
 mod process;
 mod product;
 mod serve;
-mod signer;
 #[expect(clippy::unwrap_used, clippy::print_stderr, dead_code, reason = "shared with tests")]
 #[path = "../../store/tests/support/mod.rs"]
 mod services;
+mod signer;
 mod work;
 
 use anyhow::Result;

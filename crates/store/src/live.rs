@@ -86,7 +86,14 @@ impl LiveRegistry {
     pub async fn load(store: Arc<dyn RegistryStore>) -> Result<Self, StoreError> {
         let compared = RwLock::new(Instant::now());
         let Snapshot { registry, sequence } = store.load().await?;
-        Ok(Self { store, live: RwLock::new(Live { registry, sequence }), writer: Mutex::new(()), compared, notes: None, followed: AtomicBool::new(false) })
+        Ok(Self {
+            store,
+            live: RwLock::new(Live { registry, sequence }),
+            writer: Mutex::new(()),
+            compared,
+            notes: None,
+            followed: AtomicBool::new(false),
+        })
     }
 
     /// The same, with an entry in the audit log for every change that is made here.

@@ -214,12 +214,10 @@ impl Clients {
         Some(client)
     }
 
-
     /// All clients, put together one after the other.
     pub(crate) fn all(&self) -> impl Iterator<Item = RegisteredClient> {
-        (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX)).filter_map(|place| {
-            Some(RegisteredClient { client: Arc::new(self.client(place)?), keys: self.keys(place)?.into() })
-        })
+        (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
+            .filter_map(|place| Some(RegisteredClient { client: Arc::new(self.client(place)?), keys: self.keys(place)?.into() }))
     }
 
     /// The clients that an organisation owns or registered for others.

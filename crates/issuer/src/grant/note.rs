@@ -24,7 +24,8 @@ impl Issuer {
     }
 
     fn owners(&self, scopes: &ScopeSet) -> Vec<OrgNumber> {
-        self.registry.read(|registry| scopes.iter().filter_map(|name| registry.scope(name)).map(|scope| scope.owner_orgno).collect())
+        self.registry
+            .read(|registry| scopes.iter().filter_map(|name| registry.scope(name)).map(|scope| scope.owner_orgno).collect())
     }
 
     /// A token that is about to be signed.

@@ -22,11 +22,7 @@ pub(super) async fn metadata(State(issuer): State<Arc<Issuer>>) -> impl IntoResp
     ([(CACHE_CONTROL, A_DAY)], Json(issuer.metadata()))
 }
 
-pub(super) async fn key_set(
-    State(issuer): State<Arc<Issuer>>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn key_set(State(issuer): State<Arc<Issuer>>, peer: Option<Extension<Peer>>, headers: HeaderMap) -> Response {
     if issuer.must_be_fresh().is_err() {
         // Whoever fetched it would keep it for a day.
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();

@@ -89,8 +89,7 @@ impl SelfService {
     pub fn altinn_clients(&self, caller: &Caller, filter: ClientFilter) -> Result<Vec<ClientView>, ApiError> {
         caller.must(Right::Altinn)?;
         let mut clients = self.registry.read(|registry| {
-            let own =
-                registry.clients().map(|known| known.client).filter(|client| registered_by(client) == Some(ALTINN));
+            let own = registry.clients().map(|known| known.client).filter(|client| registered_by(client) == Some(ALTINN));
             let shown = own.filter(|client| client.active || filter.inactive);
             shown.map(|client| ClientView::new(registry, &client, None)).collect::<Vec<_>>()
         });

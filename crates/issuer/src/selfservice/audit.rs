@@ -41,7 +41,8 @@ pub struct AuditPage {
 
 /// An entry as one JSON object: what was written, its chain, place and hash.
 pub fn audit_entry(recorded: &Recorded) -> Value {
-    let mut value: Value = serde_json::from_str(&recorded.body).unwrap_or_else(|_| serde_json::json!({"unreadable": recorded.body}));
+    let mut value: Value =
+        serde_json::from_str(&recorded.body).unwrap_or_else(|_| serde_json::json!({"unreadable": recorded.body}));
     if let Some(members) = value.as_object_mut() {
         members.insert("chain".to_owned(), recorded.chain.to_string().into());
         members.insert("place".to_owned(), recorded.place.into());
@@ -64,7 +65,8 @@ impl SelfService {
         let org = match &filter.orgno {
             None => caller.org(),
             Some(text) => {
-                let org: OrgNumber = text.parse().map_err(|_| wrong("orgno", "expected an organisation number of nine digits"))?;
+                let org: OrgNumber =
+                    text.parse().map_err(|_| wrong("orgno", "expected an organisation number of nine digits"))?;
                 if org != caller.org() {
                     caller.must(Right::Operate)?;
                 }
@@ -73,13 +75,18 @@ impl SelfService {
         };
         let since = filter.since.as_deref().map(str::parse::<Timestamp>).transpose();
         let since = since.map_err(|_| wrong("since", "expected a time such as 2026-11-01T00:00:00Z"))?;
-        let after = filter.after.as_deref().map(|text| after(text).ok_or_else(|| wrong("after", "expected next of the page before")));
+        let after =
+            filter.after.as_deref().map(|text| after(text).ok_or_else(|| wrong("after", "expected next of the page before")));
         let limit = filter.limit.unwrap_or(USUAL);
         if !(1..=MOST).contains(&limit) {
             return Err(wrong("limit", "expected 1 to 1000"));
         }
-        let query =
-            AuditQuery { org: Some(org), since: since.map_or(i64::MIN, Timestamp::as_millisecond), after: after.transpose()?, limit };
+        let query = AuditQuery {
+            org: Some(org),
+            since: since.map_or(i64::MIN, Timestamp::as_millisecond),
+            after: after.transpose()?,
+            limit,
+        };
         let store = self.audit.as_ref().ok_or_else(|| ApiError::NotFound("no audit log is kept here".to_owned()))?;
         let page = store.entries(&query).await.map_err(|source: StoreError| ApiError::Store(source.into()))?;
         let next = page.last().filter(|_| page.len() == limit).map(Recorded::position);

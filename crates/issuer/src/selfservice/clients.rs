@@ -147,12 +147,7 @@ fn is_own(client: &Client, caller: &Caller) -> bool {
 
 /// A client of the caller's; the operator may touch any, Altinn's platform those that it registered. Another organisation's looks like
 /// one that is not there.
-pub(super) fn own_client(
-    registry: &Registry,
-    caller: &Caller,
-    id: &str,
-    inactive_too: bool,
-) -> Result<Arc<Client>, ApiError> {
+pub(super) fn own_client(registry: &Registry, caller: &Caller, id: &str, inactive_too: bool) -> Result<Arc<Client>, ApiError> {
     let known = id.parse::<ClientId>().ok().and_then(|id| registry.client(&id)).map(|known| known.client);
     let altinns = |client: &Client| caller.is_altinn() && registered_by(client) == Some(ALTINN);
     let may = |client: &Arc<Client>| {

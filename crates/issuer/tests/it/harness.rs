@@ -146,7 +146,8 @@ impl TestIssuer {
         let url = MASKINPORTEN.parse().unwrap();
         let profile = Profile::Maskinporten;
         let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
-        Issuer::new(settings, self.keys.clone(), self.registry.clone(), Arc::new(MemoryStore::default()), self.ctx.clone())
+        let log: Arc<dyn AssertionLog> = Arc::new(MemoryStore::default());
+        Issuer::new(settings, self.keys.clone(), self.registry.clone(), log, self.ctx.clone())
     }
 
     /// A scope of the provider's, and who may have it.

@@ -140,7 +140,11 @@ async fn no_verifier_meets_an_unknown_key(seed: u64) -> usize {
                 *verifier = Verifier { fetched: now, keys: from.published.iter().cloned().collect() };
             }
             // Any token that lives, from whichever node: the newest most of all.
-            let place = if dice.below(2) == 0 { tokens.len() - 1 } else { usize::try_from(dice.below(i64::try_from(tokens.len()).unwrap())).unwrap() };
+            let place = if dice.below(2) == 0 {
+                tokens.len() - 1
+            } else {
+                usize::try_from(dice.below(i64::try_from(tokens.len()).unwrap())).unwrap()
+            };
             assert!(
                 verifier.keys.contains(&tokens[place].kid),
                 "seed {seed}, second {now}: a verifier that fetched {} seconds ago does not know {}",

@@ -26,8 +26,8 @@ use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
 use skybru_sim::aws::{AwsSim, AwsSimOptions};
 use skybru_sim::azure::AzureSim;
 use skybru_sim::google::GoogleSim;
-use skybru_store::{Ledger, LiveRegistry};
 use skybru_store::sqlite::SqliteStore;
+use skybru_store::{Ledger, LiveRegistry};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -260,7 +260,8 @@ impl Lab {
         let profile = Profile::Skyporten { cloud_metadata: false };
         let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
         let keys = KeyRing::clone(&self.skyporten.keys());
-        let issuer = Arc::new(Issuer::new(settings, keys, self.registry.clone(), Ledger::together(self.store.clone()), self.ctx.clone()));
+        let issuer =
+            Arc::new(Issuer::new(settings, keys, self.registry.clone(), Ledger::together(self.store.clone()), self.ctx.clone()));
         let serving =
             serve(listener, Some(self.tls.config.clone()), issuer_routes(issuer.clone()), Limits::default(), self.stop.clone());
         self.servers.push(tokio::spawn(serving));

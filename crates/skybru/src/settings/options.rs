@@ -7,8 +7,8 @@ use skybru_issuer::keys::KeySetProfile;
 
 use crate::cmd::issuer::holding::SealOptions;
 
-use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
 use super::store::{ReplayOptions, StoreOptions};
+use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
 
 /// `skybru.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -286,7 +286,10 @@ fn the_audit_log_tells_what_was_issued_and_changed() {
     assert_eq!(export(&[]).iter().filter(changes).count(), 1);
 
     // The same through the API, by pages, with a token of the consumer's own.
-    let token = run(program(folder.path(), &["--config", "consumer.toml", "token", "--scope", "idporten:dcr.write"]));
+    let consumer = std::fs::read_to_string(folder.path().join("consumer.toml")).unwrap();
+    std::fs::write(folder.path().join("reading.toml"), consumer.replace("resource = \"https://skyporten.example.no\"\n", ""))
+        .unwrap();
+    let token = run(program(folder.path(), &["--config", "reading.toml", "token", "--scope", "idporten:dcr.write"]));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let ask = |query: &str| -> (u16, Value) {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -329,11 +332,17 @@ fn the_audit_log_tells_what_was_issued_and_changed() {
 fn used_assertions_of_several_nodes_do_not_lie_on_one() {
     let folder = tempfile::tempdir().unwrap();
     for (more, expected) in [
-        ("[server.store]\nkind = \"postgres\"\nurl = \"postgresql://a@127.0.0.1:1/b\"\n[server.replay]\nkind = \"sqlite\"\n", "other nodes"),
+        (
+            "[server.store]\nkind = \"postgres\"\nurl = \"postgresql://a@127.0.0.1:1/b\"\n[server.replay]\nkind = \"sqlite\"\n",
+            "other nodes",
+        ),
         ("[server.store]\nkind = \"postgres\"\n", "server.store.url"),
         ("[server.store]\nkind = \"postgres\"\nurl = \"postgresql://a:geheim@127.0.0.1:1/b\"\n", "as a file or a variable"),
         ("[server.replay]\nkind = \"postgres\"\n", "needs server.store.kind"),
-        ("[server.replay]\nkind = \"valkey\"\nurl = \"redis://127.0.0.1:1\"\npassword = { env = \"NOT_SET\" }\n", "NOT_SET is not set"),
+        (
+            "[server.replay]\nkind = \"valkey\"\nurl = \"redis://127.0.0.1:1\"\npassword = { env = \"NOT_SET\" }\n",
+            "NOT_SET is not set",
+        ),
         ("[server.store]\nkind = \"mysql\"\n", "expected `sqlite` or `postgres`"),
     ] {
         settings(folder.path(), more);

@@ -12,10 +12,10 @@ mod azure;
 mod boto3;
 mod delta;
 mod endurance;
+mod fault;
 mod google;
 mod judges;
 mod schemathesis;
-mod fault;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;
 #[path = "../support/mod.rs"]

@@ -10,7 +10,9 @@ impl Change {
         match self {
             Self::PutOrganisation(organisation) => format!("organisation {}", organisation.number),
             Self::PutScope(scope) => format!("scope {}{}", scope.name, inactive(scope.active)),
-            Self::PutAccess(access) => format!("access {} {} {:?}", access.scope, access.consumer_orgno, access.state).to_lowercase(),
+            Self::PutAccess(access) => {
+                format!("access {} {} {:?}", access.scope, access.consumer_orgno, access.state).to_lowercase()
+            }
             Self::PutClient(client) => format!("client {}{}", client.client_id, inactive(client.active)),
             Self::PutKeys { client, keys } => {
                 let names: Vec<&str> = keys.iter().map(|key| key.kid.as_str()).collect();

@@ -97,7 +97,7 @@ fn read_heads(file: &std::path::Path) -> Result<Vec<Head>> {
         heads: Vec<Head>,
     }
     let text = crate::lab::files::read(file)?;
-    let kept: Kept =
-        serde_json::from_str(&text).with_context(|| format!("{} is not what `issuer audit verify --json` printed", file.display()))?;
+    let kept: Kept = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what `issuer audit verify --json` printed", file.display()))?;
     Ok(kept.heads)
 }

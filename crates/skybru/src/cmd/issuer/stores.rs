@@ -41,7 +41,9 @@ pub(super) async fn open(call: &Call, settings: &Settings, server: &ServerOption
             let ledger = match replay.map(|replay| replay.kind) {
                 None | Some(ReplayKind::Sqlite) => Ledger::together(store.clone()),
                 Some(ReplayKind::Valkey) => Ledger::apart(valkey(call, settings, replay, ctx).await?, store.clone()),
-                Some(ReplayKind::Postgres) => bail!("setting server.replay.kind: postgres needs server.store.kind = \"postgres\""),
+                Some(ReplayKind::Postgres) => {
+                    bail!("setting server.replay.kind: postgres needs server.store.kind = \"postgres\"")
+                }
             };
             Ok(Stores { registry: store.clone(), ledger, audit: store })
         }
@@ -80,7 +82,8 @@ pub(super) async fn open_audit(
 
 async fn postgres(call: &Call, settings: &Settings, options: &StoreOptions, node: Option<&str>) -> Result<PostgresStore> {
     let url = options.url.clone().context("setting server.store.url: missing: expected postgresql://user@host:port/database")?;
-    let password = options.password.as_ref().map(|password| secret(call, settings, "server.store.password", password)).transpose()?;
+    let password =
+        options.password.as_ref().map(|password| secret(call, settings, "server.store.password", password)).transpose()?;
     let tls = match &options.ca_file {
         Some(file) => {
             let pem = crate::lab::files::read(&settings.beside(file)).context("setting server.store.ca-file")?;
@@ -100,7 +103,8 @@ async fn postgres(call: &Call, settings: &Settings, options: &StoreOptions, node
 async fn valkey(call: &Call, settings: &Settings, options: Option<&ReplayOptions>, ctx: &Ctx) -> Result<Arc<ValkeyLog>> {
     let options = options.context("setting server.replay: missing")?;
     let url = options.url.clone().context("setting server.replay.url: missing: expected redis://host:port/0")?;
-    let password = options.password.as_ref().map(|password| secret(call, settings, "server.replay.password", password)).transpose()?;
+    let password =
+        options.password.as_ref().map(|password| secret(call, settings, "server.replay.password", password)).transpose()?;
     let ca_pem = options.ca_file.as_ref().map(|file| std::fs::read(settings.beside(file))).transpose();
     let options = ValkeyOptions {
         url,

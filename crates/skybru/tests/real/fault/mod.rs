@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use skybru_core::ctx::SeededRandomness;
 use skybru_core::Randomness as _;
+use skybru_core::ctx::SeededRandomness;
 use skybru_protocol::jose::SigningKey;
 
 use self::node::{Node, Shared};
@@ -203,7 +203,18 @@ fn onboard(node: &Node) -> String {
     };
     registry(&["org", "put", "314330897", "--name", "Fjordbuss AS", "--prefix", "fjordbuss"]);
     registry(&["org", "put", "310702641", "--name", "Innsikt Data AS"]);
-    let provider = registry(&["client", "add", "--org", "314330897", "--name", "p", "--new-key", "provider.jwk", "--scope", "idporten:scopes.write"]);
+    let provider = registry(&[
+        "client",
+        "add",
+        "--org",
+        "314330897",
+        "--name",
+        "p",
+        "--new-key",
+        "provider.jwk",
+        "--scope",
+        "idporten:scopes.write",
+    ]);
     let (apis, api) = (node.port + 1, node.port);
     let id = provider["client_id"].as_str().unwrap();
     std::fs::write(
@@ -228,8 +239,7 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
     eprintln!("SKYBRU_FAULT_SEED={seed}");
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(6)).build().unwrap();
-    let shared =
-        Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: "" };
+    let shared = Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: "" };
     let mut nodes = Vec::new();
     for (place, name) in ["one", "two", "three"].into_iter().enumerate() {
         let mut node = Node::new(name, &shared, place == 0).await;
