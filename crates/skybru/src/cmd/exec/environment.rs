@@ -13,7 +13,7 @@ use skybru_client::token::{TokenRequest, TokenSource};
 
 use crate::fresh::{Content, FreshFile};
 use crate::http::agent::Agent;
-use crate::lab::files::write_private;
+use crate::lab::files::{read, write_private};
 use crate::system::System;
 
 /// Azure's SDKs read a token file at most every ten minutes (E-70): a token that lives less would be presented expired.
@@ -131,11 +131,24 @@ impl<'a> Environment<'a> {
             self.put("AZURE_AUTHORITY_HOST", target.authority());
             self.files.push(FreshFile { path, content: Content::Token(tokens, request) });
         }
-        if let Some(file) = ca_file.map(|file| file.display().to_string()) {
-            // Python, Go and Node each have their own name for it (E-72).
-            for name in ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
-                self.offer(name, file.clone());
-            }
+        match ca_file {
+            Some(file) => self.trust(&file),
+            None => Ok(()),
+        }
+    }
+
+    /// Certificates that the command's libraries trust, beside those that the user named already. Python, Go and Node each have their own
+    /// name for them (E-72).
+    fn trust(&mut self, ca_file: &Path) -> Result<()> {
+        let ours = read(ca_file)?;
+        for name in ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+            let theirs = match self.system.var(name) {
+                Some(file) => read(&self.system.folder.join(file))?,
+                None => String::new(),
+            };
+            let file = self.folder.join(format!("{name}.pem"));
+            write_private(&file, format!("{theirs}\n{ours}").as_bytes())?;
+            self.put(name, file.display().to_string());
         }
         Ok(())
     }
