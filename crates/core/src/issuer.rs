@@ -160,6 +160,7 @@ impl From<IssuerUrl> for String {
 mod tests {
     use super::*;
 
+    /// P-4.
     #[test]
     fn the_slash_is_kept_and_counts() {
         let with: IssuerUrl = "https://maskinporten.no/".parse().unwrap();
@@ -170,6 +171,7 @@ mod tests {
         assert_eq!((with.path(), with.without_scheme()), ("", "maskinporten.no/"));
     }
 
+    /// P-4.
     #[test]
     fn a_port_and_http_are_for_this_machine_only() {
         for fine in ["https://localhost:7402", "http://127.0.0.1:80/", "https://[::1]:7402/tenant"] {
@@ -184,6 +186,7 @@ mod tests {
         assert!(matches!("http://sky.example.no".parse::<IssuerUrl>(), Err(IssuerUrlError::Scheme(_))));
     }
 
+    /// P-4.
     #[test]
     fn what_the_clouds_refuse_is_refused_here() {
         for wrong in ["https://a.no?x=1", "https://a.no#f", "https://me@a.no", " https://a.no", "https://a.no\n", "https://å.no"]

@@ -46,6 +46,8 @@ pub struct Session<'a> {
     pub bucket_policies: &'a BTreeMap<String, Document>,
     /// Tags of role and session, the session's last.
     pub tags: &'a [(String, String)],
+    /// Keys that it carries from the token: the provider's `aud` and `sub`, the source identity (A-80).
+    pub carried: &'a BTreeMap<String, Vec<String>>,
     /// The provider that vouched for it.
     pub provider: Option<&'a str>,
     /// Seconds since 1970.
@@ -96,6 +98,9 @@ impl Operation<'_> {
             if let Some(value) = value {
                 context.set(key, [value]);
             }
+        }
+        for (key, values) in session.carried {
+            context.set(key, values.iter().map(String::as_str));
         }
         for (key, value) in session.tags {
             context.set(&format!("aws:PrincipalTag/{key}"), [value.as_str()]);
@@ -223,7 +228,8 @@ mod tests {
 
     fn ask(operation: Operation<'_>, policies: &[&str], session: &[&str]) -> Result<(), AwsError> {
         let parse = |texts: &[&str]| texts.iter().map(|text| Document::parse(text).unwrap()).collect::<Vec<_>>();
-        let (policies, session_policies, none) = (parse(policies), parse(session), BTreeMap::new());
+        let (policies, session_policies) = (parse(policies), parse(session));
+        let (none, carried) = (BTreeMap::new(), BTreeMap::new());
         let tags = [("org".to_owned(), "917422575".to_owned())];
         let session = Session {
             arn: ARN,
@@ -231,6 +237,7 @@ mod tests {
             session_policies: &session_policies,
             bucket_policies: &none,
             tags: &tags,
+            carried: &carried,
             provider: None,
             now: 0,
         };
@@ -297,13 +304,14 @@ mod tests {
             r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"{effect}","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}]}}"#
         );
         let buckets = BTreeMap::from([("b".to_owned(), check_bucket_policy(&text, "b").unwrap())]);
-        let (policies, session_policies) = (parse(&[READ]), parse(session));
+        let (policies, session_policies, carried) = (parse(&[READ]), parse(session), BTreeMap::new());
         let session = Session {
             arn: ARN,
             policies: &policies,
             session_policies: &session_policies,
             bucket_policies: &buckets,
             tags: &[],
+            carried: &carried,
             provider: None,
             now: 0,
         };

@@ -70,6 +70,7 @@ impl Permissions {
             policies: &self.policies,
             session_policies: &self.session_policies,
             bucket_policies: &self.bucket_policies,
+            carried: &session.context,
             tags: &self.tags,
             provider,
             now,

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::issuer::TestIssuer;
-use super::sim::{Answer, Keys, TestSim};
+use super::sim::{AUDIENCE, Answer, Keys, TestSim};
 
 const USER: &str = "User: arn:aws:sts::123456789012:assumed-role/skyporten-role/917422575 is not authorized to perform:";
 
@@ -90,6 +90,27 @@ async fn a_change_of_the_policies_counts_at_once() {
     assert_eq!(t.s3(Some(&keys), "GET", "/shared/out/b.csv", b"").await.status, 403);
     t.iam("DeleteRole", &[("RoleName", "skyporten-role")]).await;
     assert_eq!(t.s3(Some(&keys), "GET", "/shared/out/b.csv", b"").await.status, 403);
+}
+
+/// What the token said goes on counting: the provider's subject is a key for policies further on, a claim such as the scope is none.
+#[tokio::test]
+async fn a_80_policies_further_on_can_look_at_the_subject_and_at_no_other_claim() {
+    let issuer = TestIssuer::http().await;
+    let t = TestSim::start().await;
+    t.set_up(&issuer).await;
+    let keys = t.keys(&issuer).await;
+    let host = issuer.host();
+    let only = async |key: String, value: &str| {
+        let condition = json!({"StringEquals": {key: value}});
+        let statement =
+            json!([{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shared/*", "Condition": condition}]);
+        t.put_policy(&statement).await;
+        t.s3(Some(&keys), "GET", "/shared/in/a.csv", b"").await.status
+    };
+    assert_eq!(only(format!("{host}:sub"), "0192:917422575;entur:demo").await, 200);
+    assert_eq!(only(format!("{host}:sub"), "0192:889640782;entur:demo").await, 403);
+    assert_eq!(only(format!("{host}:aud"), AUDIENCE).await, 200);
+    assert_eq!(only(format!("{host}:scope"), "entur:demo").await, 403);
 }
 
 /// D-32: what stands at the bucket counts beside what stands at the role.
