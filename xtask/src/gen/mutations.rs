@@ -39,10 +39,10 @@ pub(super) fn page(root: &Path) -> Result<String> {
         let rows: Vec<Row> =
             serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| format!("{} is no record", path.display()))?;
         let cases: usize = rows.iter().map(|row| row.cases).sum();
-        let misses: usize = rows.iter().map(|row| row.misses.len()).sum();
+        let not_found: usize = rows.iter().map(|row| row.misses.len()).sum();
         total += cases;
         missed.extend(rows.iter().flat_map(|row| row.misses.iter().map(move |miss| format!("{name}: {miss}"))));
-        writeln!(body, "## {name}\n\n{cases} cases of {} kinds; {misses} missed.\n", rows.len())?;
+        writeln!(body, "## {name}\n\n{cases} cases of {} kinds; {not_found} missed.\n", rows.len())?;
         body.push_str("| mistake | refused with | the doctor says | cases | missed |\n|---|---|---|---|---|\n");
         for row in rows {
             writeln!(
