@@ -13,6 +13,7 @@ mod serve;
 #[path = "../../store/tests/support/mod.rs"]
 mod services;
 mod signer;
+mod transfer;
 mod work;
 
 use anyhow::Result;
@@ -42,6 +43,8 @@ enum Bench {
     },
     /// What it costs that a signing key may live anywhere
     Signer(signer::SignerArgs),
+    /// `cp` against the aws CLI
+    Transfer(transfer::TransferArgs),
     /// The server under measurement (started by the others)
     #[command(hide = true)]
     Serve(serve::ServeArgs),
@@ -56,6 +59,7 @@ fn main() -> Result<()> {
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(http::bare::serve(bytes))
         }
         Bench::Signer(args) => signer::run(&args),
+        Bench::Transfer(args) => transfer::run(&args),
         Bench::Serve(args) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run(args)),
     }
 }

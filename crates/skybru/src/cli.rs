@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd::{
-    agent, cat, completions, config, cp, credentials, delta, doctor, exec, inspect, issuer, ls, man, registry, rm, sync, token,
-    try_it, up,
+    agent, cat, completions, config, cp, credentials, delta, doctor, exec, inspect, issuer, kit, ls, man, registry, rm, sync,
+    token, try_it, up,
 };
 
 /// Share cloud resources between organisations by organisation number, with short-lived tokens only.
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Exec(exec::ExecArgs),
     /// Hand tokens and credentials to the programs of this machine
     Agent(agent::AgentArgs),
+    /// Make, check and take over what a consumer needs, as one file
+    Kit(kit::KitArgs),
     /// List objects
     Ls(ls::LsArgs),
     /// Copy files to, from and between buckets

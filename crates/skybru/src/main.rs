@@ -60,6 +60,7 @@ async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
         Command::DeltaProfile(args) => cmd::delta::run(call, args).await,
         Command::Exec(args) => cmd::exec::run(call, args).await,
         Command::Agent(args) => cmd::agent::run(call, args).await,
+        Command::Kit(args) => cmd::kit::run(call, args).await,
         Command::Ls(args) => cmd::ls::run(call, args).await,
         Command::Cp(args) => cmd::cp::run(call, args, loud).await,
         Command::Sync(args) => cmd::sync::run(call, args, loud).await,

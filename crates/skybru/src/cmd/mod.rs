@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod inspect;
 pub(crate) mod issuer;
+pub(crate) mod kit;
 pub(crate) mod ls;
 pub(crate) mod man;
 mod place;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use skybru_issuer::keys::KeySetProfile;
 
 use crate::cmd::issuer::holding::SealOptions;
@@ -191,7 +191,7 @@ pub(crate) struct TargetOptions {
 }
 
 /// A target in AWS.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct AwsOptions {
     /// The role to assume.
@@ -209,7 +209,7 @@ pub(crate) struct AwsOptions {
 }
 
 /// A target in Google Cloud.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct GoogleOptions {
     /// The provider that takes the issuer's tokens: `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`.
@@ -225,7 +225,7 @@ pub(crate) struct GoogleOptions {
 }
 
 /// A target in Azure.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct AzureOptions {
     /// The directory of the data's owner.

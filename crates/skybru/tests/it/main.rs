@@ -12,6 +12,7 @@ mod exec;
 mod guide;
 mod handbook;
 mod hostile;
+mod kit;
 mod mistakes;
 mod operations;
 mod private_issuer;
