@@ -47,10 +47,15 @@ impl GoogleInfo {
 }
 
 /// Starts the simulator. `ca_pem` is the lab's own authority, which the real Google would not know.
-pub(super) async fn start(folder: &std::path::Path, port: u16, ctx: &Ctx, ca_pem: &str) -> Result<(GoogleSim, GoogleInfo)> {
+pub(super) async fn start(
+    folder: &std::path::Path,
+    port_base: Option<u16>,
+    ctx: &Ctx,
+    ca_pem: &str,
+) -> Result<(GoogleSim, GoogleInfo)> {
     let token = owner_token(folder, ctx)?;
     let sim = GoogleSim::start(GoogleSimOptions {
-        port,
+        port: port_base.map_or(0, |base| base + 12),
         state_dir: Some(folder.join("google")),
         ctx: ctx.clone(),
         project: PROJECT.to_owned(),
@@ -61,7 +66,8 @@ pub(super) async fn start(folder: &std::path::Path, port: u16, ctx: &Ctx, ca_pem
         control: ControlSettings::default(),
         extra_roots_pem: Some(ca_pem.to_owned()),
     })
-    .await?;
+    .await
+    .map_err(|error| super::taken(error.into(), port_base))?;
     let info = GoogleInfo {
         endpoint: sim.base_url().replace("127.0.0.1", "localhost"),
         project: PROJECT.to_owned(),

@@ -189,9 +189,7 @@ impl Lab {
         .map_err(|error| taken(error.into(), port_base))?;
 
         let (google, google_info) = if clouds.google {
-            let port = port_base.map_or(0, |base| base + 12);
-            let started = google::start(&folder, port, &ctx, &tls.ca_pem).await.map_err(|error| taken(error, port_base))?;
-            (Some(started.0), Some(started.1))
+            google::start(&folder, port_base, &ctx, &tls.ca_pem).await.map(|(sim, info)| (Some(sim), Some(info)))?
         } else {
             (None, None)
         };

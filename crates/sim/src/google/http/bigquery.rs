@@ -21,6 +21,17 @@ const PAGE: usize = 10_000;
 /// The dataset of results: a job's is the table of the job's id, as Google has anonymous tables.
 const RESULTS: &str = "_results";
 
+/// The body of `tabledata.insertAll`.
+#[derive(Deserialize)]
+struct Rows {
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    json: Map<String, Value>,
+}
+
 /// Who calls, in which project.
 struct Desk<'a> {
     call: Call<'a>,
@@ -54,13 +65,12 @@ async fn dispatch(call: Call<'_>, segments: &[&str]) -> Result<Response<Body>, A
         (Method::GET, ["datasets", dataset, "tables"]) => desk.list_tables(dataset),
         (Method::POST, ["datasets", dataset, "tables"]) => desk.create_table(dataset).await,
         (Method::GET, ["datasets", dataset, "tables", table]) => desk.table(dataset, table),
-        (Method::GET, ["datasets", RESULTS, "tables", job, "data"]) => desk.results(job),
+        (Method::GET, ["queries", job] | ["datasets", RESULTS, "tables", job, "data"]) => desk.results(job),
         (Method::GET, ["datasets", dataset, "tables", table, "data"]) => desk.rows(dataset, table),
         (Method::POST, ["datasets", dataset, "tables", table, "insertAll"]) => desk.insert(dataset, table).await,
         (Method::POST, ["queries"]) => desk.query().await,
         (Method::POST, ["jobs"]) => desk.start_job().await,
         (Method::GET, ["jobs", job]) => desk.job(job),
-        (Method::GET, ["queries", job]) => desk.results(job),
         _ => Err(no_such_method()),
     }
 }
@@ -273,14 +283,6 @@ impl Desk<'_> {
 
     async fn insert(self, dataset: &str, id: &str) -> Result<Response<Body>, ApiError> {
         self.open_table(dataset, id, "bigquery.tables.updateData")?;
-        #[derive(Deserialize)]
-        struct Rows {
-            rows: Vec<Row>,
-        }
-        #[derive(Deserialize)]
-        struct Row {
-            json: Map<String, Value>,
-        }
         let sim = self.sim;
         let rows: Rows = self.call.json().await?;
         sim.state.change(|state| {

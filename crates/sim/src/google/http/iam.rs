@@ -33,9 +33,9 @@ pub(super) async fn answer(call: Call<'_>, segments: &[&str]) -> Result<Response
         (&Method::POST, Place::Pools { parent }) => create_pool(call, &parent).await,
         (&Method::GET, Place::Pools { parent }) => list_pools(&call, &parent),
         (_, Place::Pool { name, verb }) => one_pool(call, name, verb.as_deref()).await,
-        (&Method::POST, Place::Providers { pool }) => create_provider(call, pool).await,
+        (&Method::POST, Place::Providers { pool }) => create_provider(call, &pool).await,
         (&Method::GET, Place::Providers { pool }) => list_providers(&call, &pool),
-        (_, Place::Provider { pool, id, verb }) => one_provider(call, pool, &id, verb.as_deref()).await,
+        (_, Place::Provider { pool, id, verb }) => one_provider(call, &pool, &id, verb.as_deref()).await,
         _ => Err(no_such_method()),
     }
 }
@@ -228,10 +228,10 @@ fn pool_of<'a>(state: &'a State, pool: &PoolName) -> Result<&'a Pool, ApiError> 
     state.pools.get(&pool.to_string()).ok_or_else(|| ApiError::not_found("G-33", "Requested entity was not found."))
 }
 
-async fn create_provider(call: Call<'_>, pool: PoolName) -> Result<Response<Body>, ApiError> {
+async fn create_provider(call: Call<'_>, pool: &PoolName) -> Result<Response<Body>, ApiError> {
     let (sim, asking) = (call.sim, call.asking()?);
     asking.require(sim, &sim.state.get(), &permission(pool.is_workforce(), true, "create"), &On::PROJECT)?;
-    pool_of(&sim.state.get(), &pool)?;
+    pool_of(&sim.state.get(), pool)?;
     let parameter = if pool.is_workforce() { "workforcePoolProviderId" } else { "workloadIdentityPoolProviderId" };
     let name = pool.provider(call.query(parameter).unwrap_or_default());
     let mut body: Value = call.json().await?;
@@ -260,7 +260,7 @@ fn list_providers(call: &Call<'_>, pool: &PoolName) -> Result<Response<Body>, Ap
     Ok(json(200, &json!({name: providers})))
 }
 
-async fn one_provider(call: Call<'_>, pool: PoolName, id: &str, verb: Option<&str>) -> Result<Response<Body>, ApiError> {
+async fn one_provider(call: Call<'_>, pool: &PoolName, id: &str, verb: Option<&str>) -> Result<Response<Body>, ApiError> {
     let (sim, asking, state) = (call.sim, call.asking()?, call.sim.state.get());
     let name = pool.provider(id);
     let action = match (&call.parts.method, verb) {

@@ -174,7 +174,7 @@ const MISTAKES: [Mistake; 32] = [
     ("no iat", "invalid_grant", &["D-11"], |it, _| drop(it.claims.as_object_mut().unwrap().remove("iat"))),
     ("a time that is no integer", "invalid_grant", &["D-11"], |it, dice| {
         let name = *dice.one_of::<&str>(&["iat", "exp"]);
-        it.claims[name] = json!(it.claims[name].as_i64().unwrap() as f64 + 0.5);
+        it.claims[name] = json!(it.claims[name].as_f64().unwrap() + 0.5);
     }),
     ("a token that lives a second", "internal_error", &["D-12"], |it, _| it.claims["exp"] = (NOW + 1).into()),
     ("a subject from a claim that is not there", "unauthorized_client", &["D-46"], |it, dice| {
@@ -228,16 +228,16 @@ const MISTAKES: [Mistake; 32] = [
     }),
     ("a role that gives no tokens", "403", &["D-47"], |it, dice| {
         it.account_role =
-            (*dice.one_of::<&str>(&["roles/iam.serviceAccountUser", "roles/viewer", "roles/storage.objectViewer"])).to_owned();
+            String::from(*dice.one_of::<&str>(&["roles/iam.serviceAccountUser", "roles/viewer", "roles/storage.objectViewer"]));
     }),
     ("a service account without the bucket", "403", &["D-50"], |it, dice| {
         if dice.below(2) == 0 {
             it.bucket_role =
-                (*dice.one_of::<&str>(&["roles/storage.objectCreator", "roles/storage.legacyBucketReader"])).to_owned();
+                String::from(*dice.one_of::<&str>(&["roles/storage.objectCreator", "roles/storage.legacyBucketReader"]));
         } else {
             it.bucket_member = format!("serviceAccount:{}", dice.misspelt(ACCOUNT).to_lowercase().replace("reader@", "other@"));
             if it.bucket_member == format!("serviceAccount:{ACCOUNT}") {
-                it.bucket_member = "serviceAccount:other@skybru-lab.iam.gserviceaccount.com".to_owned();
+                "serviceAccount:other@skybru-lab.iam.gserviceaccount.com".clone_into(&mut it.bucket_member);
             }
         }
     }),

@@ -25,10 +25,8 @@ async fn lists_have_pages_prefixes_and_folders() {
     assert_eq!(names(&list("prefix=timetables/").await), ["timetables/line-1.csv", "timetables/line-2.csv"]);
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
-        let page = list(
-            &format!("maxResults=2&pageToken={token}").replace("&pageToken=&", "").trim_end_matches("&pageToken=").to_owned(),
-        )
-        .await;
+        let page =
+            list(&format!("maxResults=2&pageToken={token}").replace("&pageToken=&", "").trim_end_matches("&pageToken=")).await;
         all.extend(names(&page));
         match page["nextPageToken"].as_str() {
             Some(next) => next.clone_into(&mut token),

@@ -1,4 +1,4 @@
-//! BigQuery: access lists, tables, and the query that reads one.
+//! `BigQuery`: access lists, tables, and the query that reads one.
 
 use reqwest::Method;
 use serde_json::{Value, json};

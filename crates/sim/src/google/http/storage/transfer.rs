@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use s3s::checksum::ChecksumHasher;
-use s3s::crypto::{Checksum as _, Md5};
+use s3s::crypto::{Checksum as _, Crc32c, Md5};
 use skybru_federation::google::ApiError;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
@@ -87,7 +87,7 @@ pub(super) async fn receive<E: std::fmt::Display>(
     let files = |error: std::io::Error| store_error(&StoreError::Files(error), "", "");
     let mut file = BufWriter::with_capacity(CHUNK, File::create(&draft.path).await.map_err(files)?);
     let (mut md5, mut hasher, mut size) =
-        (Md5::new(), ChecksumHasher { crc32c: Some(Default::default()), ..Default::default() }, 0);
+        (Md5::new(), ChecksumHasher { crc32c: Some(Crc32c::default()), ..Default::default() }, 0);
     let mut stream = std::pin::pin!(stream);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| ApiError::invalid("S-21", format!("The upload broke off: {error}")))?;

@@ -84,7 +84,11 @@ fn xml_error(error: &ApiError) -> Response<Body> {
     xml(error.code, body)
 }
 
-/// ETag and generation of what was written.
+fn text_element(name: &str, text: &str) -> String {
+    format!("<{name}>{}</{name}>", escape(text))
+}
+
+/// `ETag` and generation of what was written.
 fn written(mut response: Response<Body>, object: &Object) -> Response<Body> {
     for (name, value) in [("etag", format!("\"{}\"", object.etag)), ("x-goog-generation", object.version().to_string())] {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -115,22 +119,22 @@ fn list(call: &Call<'_>, bucket: &str) -> Result<Response<Body>, ApiError> {
         page.next.is_some()
     );
     if let Some(next) = &page.next {
-        body += &format!("<NextContinuationToken>{}</NextContinuationToken>", skybru_protocol::base64url::encode(next));
+        body.push_str(&text_element("NextContinuationToken", &skybru_protocol::base64url::encode(next)));
     }
     for object in &page.objects {
-        body += &format!(
-            "<Contents><Key>{}</Key><Generation>{}</Generation><MetaGeneration>{}</MetaGeneration><LastModified>{}</LastModified>\
-             <ETag>\"{}\"</ETag><Size>{}</Size></Contents>",
-            escape(object.key.as_str()),
-            object.version(),
-            1 + object.changes,
-            rfc3339(object.modified),
-            object.etag,
-            object.size
-        );
+        let members = [
+            ("Key", object.key.clone()),
+            ("Generation", object.version().to_string()),
+            ("MetaGeneration", (1 + object.changes).to_string()),
+            ("LastModified", rfc3339(object.modified)),
+            ("ETag", format!("\"{}\"", object.etag)),
+            ("Size", object.size.to_string()),
+        ];
+        let members: String = members.iter().map(|(name, value)| text_element(name, value)).collect();
+        body.extend(["<Contents>", &members, "</Contents>"]);
     }
     for prefix in &page.prefixes {
-        body += &format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escape(prefix.as_str()));
+        body.extend(["<CommonPrefixes>", &text_element("Prefix", prefix), "</CommonPrefixes>"]);
     }
     Ok(xml(200, body + "</ListBucketResult>"))
 }
