@@ -93,5 +93,5 @@ pub(crate) async fn client(
     }))?;
     let client = service.create_client(caller, input).await?;
     service.put_keys(caller, client.client_id.as_str(), KeySetInput { keys: vec![key.public_jwk()] }).await?;
-    Ok(client.client_id.to_string())
+    Ok(client.client_id)
 }

@@ -240,7 +240,7 @@ async fn large_requests_are_refused_early() {
     let assertion = target.signed(&json!({"alg": "RS256", "kid": long}), &target.t.claims());
     assert_eq!(target.present(&assertion).await.0, 400);
 
-    let headers: String = (0..5000).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let headers = "X-Many: headers\r\n".repeat(5000);
     let request = format!("POST /token HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: 0\r\n\r\n");
     let (status, _, _) = wire::send(target.server.address, request.as_bytes()).await.unwrap();
     assert_eq!(status, 431, "too many headers");

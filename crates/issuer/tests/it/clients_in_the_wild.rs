@@ -207,7 +207,7 @@ async fn webmaxru_sends_details_and_reads_the_text_of_a_refusal() {
     assert_eq!(answer.refusal().2, "Invalid authorization details values, system user not found");
 }
 
-/// navikt/maskinporten-validation (Kotlin), Vault and OpenBao: what resource servers read of a token, and where they fetch the keys.
+/// navikt/maskinporten-validation (Kotlin), Vault and its heir: what resource servers read of a token, and where they fetch the keys.
 #[tokio::test]
 async fn resource_servers_find_what_they_require() {
     let t = TestIssuer::start().await;

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use skybru_issuer::certificates::{Anchor, Certificates, Revocation};
 use skybru_issuer::http::Limits;
-use skybru_issuer::selfservice::Caller;
+use skybru_issuer::selfservice::{Caller, ClientFilter};
 
 use crate::contract;
 use crate::harness::{Answer, CONSUMER, MASKINPORTEN, NOW, PROVIDER, TestIssuer, org};
@@ -204,5 +204,5 @@ async fn an_old_certificate_stops_it_and_the_refusal_says_so() {
     let header = json!({"alg": "RS256", "typ": "JWT", "x5c": d.chain});
     let assertion = d.t.key.sign_with_header(&header, &claims).unwrap();
     assert_eq!(d.t.present(&d.t.maskinporten, &assertion).await.refusal().1, "MP-120");
-    assert!(d.t.service.clients(&Caller::operator(org(PROVIDER)), Default::default()).is_ok());
+    assert!(d.t.service.clients(&Caller::operator(org(PROVIDER)), ClientFilter::default()).is_ok());
 }

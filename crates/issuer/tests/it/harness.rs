@@ -138,7 +138,7 @@ impl TestIssuer {
             "client_name": "test", "description": "test", "integration_type": "maskinporten", "scopes": scopes
         }))
         .unwrap();
-        self.service.create_client(&Caller::operator(org(number)), input).await.unwrap().client_id.to_string()
+        self.service.create_client(&Caller::operator(org(number)), input).await.unwrap().client_id
     }
 
     /// One more issuer over the same registry.

@@ -84,7 +84,7 @@ pub(crate) async fn request(
     let mut text =
         format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([*name, ": ", *value, "\r\n"]);
     }
     text.push_str("\r\n");
     text.push_str(body);
