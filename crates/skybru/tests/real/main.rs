@@ -9,6 +9,7 @@ mod agent;
 mod aws;
 mod aws_cli;
 mod azure;
+mod azure_cli;
 mod boto3;
 mod delta;
 mod endurance;

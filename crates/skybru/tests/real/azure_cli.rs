@@ -1,0 +1,92 @@
+//! The `az` CLI, as PyPI has it, at the lab's own cloud: it must be told the endpoints, and to leave Microsoft's instance discovery alone
+//! (E-73, E-75).
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::aws::present;
+use crate::support::{Lab, stderr, stdout};
+
+/// `az ARGUMENTS` with its settings and its token cache in `home`.
+fn az(lab: &Lab, home: &Path, arguments: &[&str]) -> Output {
+    Command::new("az")
+        .args(arguments)
+        .env("HOME", home)
+        .env("AZURE_CONFIG_DIR", home.join(".azure"))
+        .env("AZURE_CORE_INSTANCE_DISCOVERY", "false")
+        .env("AZURE_CORE_COLLECT_TELEMETRY", "false")
+        .env("REQUESTS_CA_BUNDLE", lab.get("/ca_file"))
+        .output()
+        .unwrap()
+}
+
+/// A home in which `az` knows the lab's cloud. MSAL keeps access tokens by client, not by assertion: each identity needs a home of its own.
+fn home(lab: &Lab) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let authority = lab.get("/clouds/azure/authority").trim_end_matches('/');
+    let register = [
+        "cloud",
+        "register",
+        "--name",
+        "lab",
+        "--skip-endpoint-discovery",
+        "--endpoint-active-directory",
+        authority,
+        "--endpoint-active-directory-resource-id",
+        "https://management.core.windows.net/",
+        "--endpoint-resource-manager",
+        lab.get("/clouds/azure/arm"),
+        "--endpoint-active-directory-graph-resource-id",
+        "https://graph.microsoft.com/",
+        "--suffix-storage-endpoint",
+        "core.windows.net",
+    ];
+    for arguments in [&register[..], &["cloud", "set", "--name", "lab"]] {
+        let output = az(lab, home.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    home
+}
+
+fn login(lab: &Lab, home: &Path, token: &str, more: &[&str]) -> Output {
+    let (client, tenant) = (lab.get("/clouds/azure/client_id"), lab.get("/clouds/azure/tenant_id"));
+    let base = ["login", "--service-principal", "--username", client, "--tenant", tenant, "--federated-token", token];
+    az(lab, home, &[&base[..], more].concat())
+}
+
+fn list(lab: &Lab, home: &Path, container: &str) -> Output {
+    let endpoint = format!("{}{}", lab.get("/clouds/azure/blob"), lab.get("/clouds/azure/account"));
+    let base = ["storage", "blob", "list", "--auth-mode", "login", "--blob-endpoint", &endpoint, "--container-name", container];
+    az(lab, home, &[&base[..], &["--query", "[].name", "--output", "tsv"]].concat())
+}
+
+/// Fails, and shows the cloud's own words.
+#[track_caller]
+fn is_refused(output: &Output, words: &str) {
+    assert!(!output.status.success(), "{}", stdout(output));
+    assert!(stderr(output).contains(words), "{}", stderr(output));
+}
+
+#[test]
+fn az_logs_in_with_the_token_and_lists_what_is_shared() {
+    if !present("az", &["version"]) {
+        return;
+    }
+    let lab = Lab::start();
+    let own = home(&lab);
+    let flag = ["--allow-no-subscriptions"];
+    // E-74, D-71: an identity that sees only data must say so.
+    is_refused(&login(&lab, own.path(), &lab.token(&[]), &[]), "No subscriptions found for");
+    let output = login(&lab, own.path(), &lab.token(&[]), &flag);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = list(&lab, own.path(), lab.get("/clouds/azure/container"));
+    assert_eq!(stdout(&output).trim(), "timetables/line-1.csv", "{}", stderr(&output));
+    is_refused(
+        &list(&lab, own.path(), lab.get("/clouds/azure/private_container")),
+        "You do not have the required permissions needed to perform this operation.",
+    );
+    let other = home(&lab);
+    let elsewhere = lab.token(&["--resource", "https://somebody.else.example"]);
+    is_refused(&login(&lab, other.path(), &elsewhere, &flag), "AADSTS700212: No matching federated identity record found");
+    is_refused(&login(&lab, other.path(), "no.token", &flag), "AADSTS50027: JWT token is invalid or malformed.");
+}
