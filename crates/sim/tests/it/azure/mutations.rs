@@ -16,6 +16,7 @@ use skybru_federation::lint::{LintInput, lint};
 
 use super::sim::{ACCOUNT, AUDIENCE, LAKE, SUBJECT, TestAzure};
 use crate::mutations::{Dice, stranger};
+use crate::tally::Tally;
 
 /// How often each kind of mistake is made, each time another way.
 const ROUNDS: u64 = 5;
@@ -348,6 +349,9 @@ const MISTAKES: [Mistake; 31] = [
     }),
 ];
 
+/// What Files says, one or the other.
+const FILES_CODES: &str = "MissingRequiredHeader or InvalidAuthenticationInfo";
+
 /// The fragile ones: a mistake is only one if what it changed is not what it was.
 fn is_no_mistake(s: &SetUp, good: &SetUp, t: &TestAzure) -> bool {
     let unchanged =
@@ -381,7 +385,9 @@ async fn one_mistake_at_a_time_is_refused_and_named() {
         assert_eq!((one.attempt(&t).await, one.diagnosis(&t).as_str()), (None, "nothing"));
     }
     let (mut cases, mut misses, mut wrong) = (0, Vec::new(), Vec::new());
+    let mut tally = Tally::of("azure");
     for (kind, goal, code, rules, make) in MISTAKES {
+        let before = misses.len();
         for round in 0..ROUNDS {
             let begin = good.iter().find(|one| one.goal == goal).unwrap();
             let mut set_up = SetUp::good(&t, goal);
@@ -405,9 +411,11 @@ async fn one_mistake_at_a_time_is_refused_and_named() {
                 misses.push(format!("{kind}, round {round}: {diagnosis} instead of {}", rules.join(" or ")));
             }
         }
+        tally.add(kind, if code.is_empty() { FILES_CODES } else { code }, rules, ROUNDS, &misses[before..]);
     }
     println!("{} of {cases} mistakes were not the doctor's first finding\n{}", misses.len(), misses.join("\n"));
     assert!(cases >= 100);
     assert!(wrong.is_empty(), "the simulator answers otherwise than Azure:\n{}", wrong.join("\n"));
     assert!(misses.len() * 20 <= cases, "{} of {cases} missed:\n{}", misses.len(), misses.join("\n"));
+    tally.keep();
 }
