@@ -159,18 +159,20 @@ impl Clients {
         put_time(&mut bytes, client.created);
         put_time(&mut bytes, client.last_updated);
         for scope in &client.scopes {
-            let place = match self.scope_places.get(scope) {
-                Some(place) => *place,
-                None => {
-                    let place = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX);
-                    self.scopes.push(scope.clone());
-                    self.scope_places.insert(scope.clone(), place);
-                    place
-                }
-            };
+            let place = self.scope_place(scope);
             put_number(&mut bytes, place as usize);
         }
         bytes.into()
+    }
+
+    fn scope_place(&mut self, scope: &ScopeName) -> u32 {
+        if let Some(place) = self.scope_places.get(scope) {
+            return *place;
+        }
+        let place = u32::try_from(self.scopes.len()).unwrap_or(u32::MAX);
+        self.scopes.push(scope.clone());
+        self.scope_places.insert(scope.clone(), place);
+        place
     }
 
     fn client(&self, place: u32) -> Option<Client> {
@@ -242,10 +244,10 @@ fn text_of(own: &[u8]) -> &str {
 fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
     // Seven bits a byte, the highest bit says that more follow.
     while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
+        bytes.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    bytes.push((number & 0x7f) as u8);
+    bytes.push(number.to_le_bytes()[0]);
 }
 
 fn put_bytes(bytes: &mut Vec<u8>, value: &[u8]) {

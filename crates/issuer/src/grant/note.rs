@@ -15,7 +15,7 @@ use crate::issuer::Issuer;
 use crate::refusal::GrantError;
 
 fn number(party: &Party) -> Option<OrgNumber> {
-    party.id.parse::<OrgId>().ok().map(|id| id.number())
+    party.id.parse::<OrgId>().ok().map(OrgId::number)
 }
 
 impl Issuer {
