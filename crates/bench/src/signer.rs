@@ -31,8 +31,8 @@ pub(crate) fn run(args: &SignerArgs) -> Result<()> {
         let signer = LocalSigner::from(key);
         let mut ratios = (Vec::new(), Vec::new());
         for _ in 0..args.rounds {
-            let own = cpu(args.tokens, || Ok(drop(signer.key().sign(Some("JWT"), &claims)?)))?;
-            let through = cpu(args.tokens, || Ok(drop(runtime.block_on(sign_token(&signer, Some("JWT"), &claims))?)))?;
+            let own = cpu(args.tokens, || Ok(signer.key().sign(Some("JWT"), &claims).map(|_| ())?))?;
+            let through = cpu(args.tokens, || Ok(runtime.block_on(sign_token(&signer, Some("JWT"), &claims)).map(|_| ())?))?;
             let boxed = cpu(args.tokens, || runtime.block_on(boxed(&signer, &claims)))?;
             ratios.0.push(through / own);
             ratios.1.push(boxed / own);

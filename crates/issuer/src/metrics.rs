@@ -104,7 +104,7 @@ impl Metrics {
         self.key_errors.inc();
     }
 
-    /// All of it, in the text format of OpenMetrics.
+    /// All of it, in the text format that Prometheus reads.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
