@@ -45,12 +45,11 @@ fn the_commands_of_the_operators_handbook_work() {
     let page = (0..5).fold(PAGE.to_owned(), |page, n| page.replace(&format!("844{n}"), &(port + n).to_string()));
     let mut script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
     for (language, text) in blocks(&page) {
-        match language.as_str() {
-            "console" => script.push_str(&commands(&text)),
-            _ => {
-                let name = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap();
-                std::fs::write(folder.path().join(name), &text).unwrap();
-            }
+        if language == "console" {
+            script.push_str(&commands(&text));
+        } else {
+            let name = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap();
+            std::fs::write(folder.path().join(name), &text).unwrap();
         }
     }
     assert!(script.matches("skybru ").count() > 10, "the page has commands:\n{script}");
