@@ -112,6 +112,7 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / 1024.0 / 1024.0
 }
 
+#[expect(clippy::print_stdout, reason = "this is its purpose")]
 fn print(report: &Report, json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string(report)?);

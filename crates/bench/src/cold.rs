@@ -91,8 +91,13 @@ pub(crate) fn run(args: &ColdArgs) -> Result<()> {
     let (ours, recipe) = (median(our_times), median(recipe_times));
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let report = Report { skybru_ms: ms(ours), recipe_ms: ms(recipe), ratio: ms(recipe) / ms(ours) };
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+    print(&report, args.json)
+}
+
+#[expect(clippy::print_stdout, reason = "this is its purpose")]
+fn print(report: &Report, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(report)?);
     } else {
         println!(
             "skybru credentials {:.1} ms, recipe {:.0} ms: {:.0} × faster",

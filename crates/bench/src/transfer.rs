@@ -184,6 +184,7 @@ fn prepare(args: &TransferArgs, folder: &Path, aws: &dyn Fn(&[&str]) -> Command)
 }
 
 /// Runs the command to its end. Memory is the highest that the kernel saw, of the process itself.
+#[expect(clippy::disallowed_methods, reason = "memory is sampled while the process lives; there is nothing to wait for")]
 fn measure(command: &mut Command) -> Result<Cost> {
     let before = children_cpu()?;
     let begun = Instant::now();
