@@ -92,7 +92,7 @@ impl RateLimits {
     /// How many clients are remembered.
     #[cfg(test)]
     fn remembered(&self) -> usize {
-        self.clients.as_ref().map_or(0, |limiter| limiter.len())
+        self.clients.as_ref().map_or(0, governor::RateLimiter::len)
     }
 }
 

@@ -56,7 +56,8 @@ struct Auth {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PrivateKey {
-    private_key_file: String,
+    #[serde(rename = "privateKeyFile")]
+    file: String,
     key_id: String,
     algorithm: String,
 }
@@ -81,7 +82,7 @@ pub(crate) async fn run(call: &Call, args: DeltaArgs) -> Result<Outcome> {
             issuer: identity.issuer.to_string(),
             client_id: identity.client_id.to_string(),
             private_key: PrivateKey {
-                private_key_file: key_file.to_str().context("the key file's path is not text")?.to_owned(),
+                file: key_file.to_str().context("the key file's path is not text")?.to_owned(),
                 key_id: identity.key.kid().to_string(),
                 algorithm: identity.key.algorithm().to_string(),
             },

@@ -240,8 +240,8 @@ impl Lab {
         }
         // An owner has no access to data (E-64), and gives it to itself.
         let owner = sim.owner_principal_id();
-        let owned = [("2", id::BLOB_DATA_OWNER), ("3", id::FILE_DATA_PRIVILEGED_CONTRIBUTOR)];
-        for (last, role) in owned {
+        let data_roles = [("2", id::BLOB_DATA_OWNER), ("3", id::FILE_DATA_PRIVILEGED_CONTRIBUTOR)];
+        for (last, role) in data_roles {
             admin.assign(&format!("5b0c3a52-0000-4000-8000-00000000000{last}"), role, &admin.group(""), &owner).await?;
         }
         admin.put_blob(CONTAINER, SHARED_FILE, TIMETABLE).await?;

@@ -26,7 +26,7 @@ fn a_client_changes_its_key_and_never_stands_without_one() {
     let output = lab.skybru(&["registry", "client", "rotate-key", "provider"]).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("finished"), "{}", stderr(&output));
-    assert_eq!(kids(&lab, id), [new.clone()]);
+    assert_eq!(kids(&lab, id), std::slice::from_ref(&new));
     assert!(!before.contains(&new) && !lab.folder.join("provider.jwk.old").exists());
     let noted = std::fs::read_to_string(lab.folder.join("provider.jwk")).unwrap();
     assert!(noted.contains("\"exp\":"), "the end of the registration is noted beside the key");

@@ -243,7 +243,7 @@ const MISTAKES: [Mistake; 31] = [
         let host = s.credential.0.trim_start_matches("https://").to_owned();
         s.credential.0 = format!("https://{}{host}", dice.one_of::<&str>(&["test.", "ver2.", "staging."]));
     }),
-    ("subject without its scope", Goal::Blob, "700213", &["D-61"], |s, _, _| s.credential.1 = "0192:917422575".to_owned()),
+    ("subject without its scope", Goal::Blob, "700213", &["D-61"], |s, _, _| "0192:917422575".clone_into(&mut s.credential.1)),
     ("subject misspelt", Goal::Blob, "700213", &["D-61"], |s, dice, _| s.credential.1 = dice.misspelt(&s.credential.1)),
     ("subject in another case", Goal::Blob, "700213", &["D-61"], |s, dice, _| {
         s.credential.1 =

@@ -26,7 +26,7 @@ async fn lists_have_pages_prefixes_and_folders() {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
         let page =
-            list(&format!("maxResults=2&pageToken={token}").replace("&pageToken=&", "").trim_end_matches("&pageToken=")).await;
+            list(format!("maxResults=2&pageToken={token}").replace("&pageToken=&", "").trim_end_matches("&pageToken=")).await;
         all.extend(names(&page));
         match page["nextPageToken"].as_str() {
             Some(next) => next.clone_into(&mut token),

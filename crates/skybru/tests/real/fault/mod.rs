@@ -304,7 +304,7 @@ fn prove(node: &Node, seen: &Seen, broken: usize) {
         assert!(written.contains(&tokens[0]), "token {} is not written down", tokens[0]);
         received += 1;
     }
-    eprintln!(
+    println!(
         "{broken} faults, {received} tokens received, {} written down, {} requests without an answer, statuses {:?}; {}",
         written.len(),
         seen.unanswered,
