@@ -40,7 +40,7 @@ fn googles_library_finds_the_agent_as_metadata_server_and_through_each_kind_of_f
     }
     let lab = Lab::start();
     let settings = with_clouds(&lab);
-    let mut start = lab.skybru(&["agent", "--listen", "127.0.0.1:0", "--json", "--token-files", "tokens"]);
+    let mut start = lab.skybru(&["agent", "--listen", "127.0.0.1:0", "--json", "--token-files", "tokens", "--google", "both"]);
     start.env("SKYBRU_CONFIG", &settings);
     let agent = Agent::start(start);
     let address = agent.url("");
