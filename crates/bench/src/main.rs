@@ -9,7 +9,7 @@ mod load;
 mod process;
 mod product;
 mod serve;
-#[expect(clippy::unwrap_used, clippy::print_stderr, dead_code, reason = "shared with tests")]
+#[expect(clippy::unwrap_used, dead_code, reason = "shared with tests")]
 #[path = "../../store/tests/support/mod.rs"]
 mod services;
 mod signer;

@@ -141,7 +141,7 @@ mod tests {
         let addressed = UnverifiedAssertion::parse(assertion.jwt.expose()).unwrap().addressed_to(&identity.issuer).unwrap();
         assert_eq!(addressed.header().kid.as_deref(), Some(identity.key.kid().as_str()));
         assert_eq!(addressed.header().typ.as_deref(), Some("JWT"));
-        let key = VerifyingKey::from_jwk(&identity.key.public_jwk()).unwrap();
+        let key = VerifyingKey::from_jwk(identity.key.public_jwk()).unwrap();
         let verified = addressed.verify(&key, 1_000, TimeRules::default()).unwrap();
         let claims = verified.claims();
         assert_eq!(claims.scope.as_deref(), Some("a:b c:d"));

@@ -1,6 +1,6 @@
 //! The backends against real servers.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests; helpers count as such too")]
+#![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
 #[path = "../support/mod.rs"]
 mod support;

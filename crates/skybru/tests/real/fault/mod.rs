@@ -7,6 +7,7 @@ mod node;
 mod proxy;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -304,7 +305,8 @@ fn prove(node: &Node, seen: &Seen, broken: usize) {
         assert!(written.contains(&tokens[0]), "token {} is not written down", tokens[0]);
         received += 1;
     }
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "{broken} faults, {received} tokens received, {} written down, {} requests without an answer, statuses {:?}; {}",
         written.len(),
         seen.unanswered,
