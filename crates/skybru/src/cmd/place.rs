@@ -23,7 +23,7 @@ impl Place {
     /// Opens `location`. `target` names the credentials for `s3://`, `gs://` and `az://` addresses, which name none themselves.
     pub(crate) fn open(location: &Location, target: Option<&str>, settings: &Settings, call: &Call) -> Result<Self> {
         let (system, ctx) = (&call.system, call.system.ctx.clone());
-        let whose = |scheme: &str| format!("an {scheme}:// address needs a target's credentials: name one with --target");
+        let whose = |scheme: &str| format!("{scheme}:// needs a target's credentials: name one with --target");
         match location {
             Location::Local(path) => Ok(Self::Local(system.folder.join(path))),
             Location::Stdio => Ok(Self::Stdio),

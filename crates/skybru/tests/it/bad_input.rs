@@ -129,6 +129,6 @@ fn addresses_that_mean_nothing_are_explained() {
     };
     assert!(said(&["cp", "a.txt", "b.txt"]).contains("one end must be a bucket"));
     assert!(said(&["cp", "demo:timetables/", "."]).contains("add --recursive"));
-    assert!(said(&["ls", "gs://bucket/"]).contains("is not supported yet"));
+    assert!(said(&["ls", "ftp://bucket/"]).contains("is not supported: expected TARGET:path"));
     assert!(said(&["ls", "nobody:x"]).contains("there is no target \"nobody\" in the settings; there are: demo"));
 }
