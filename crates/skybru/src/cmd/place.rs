@@ -20,23 +20,25 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Opens `location`. `target` names the credentials for `s3://`, `gs://` and `az://` addresses, which name none themselves.
+    /// Opens `location`. `target` names the credentials for `s3://`, `gs://` and `az://` addresses, which name none themselves; without
+    /// it the only target at that cloud is meant.
     pub(crate) fn open(location: &Location, target: Option<&str>, settings: &Settings, call: &Call) -> Result<Self> {
         let (system, ctx) = (&call.system, call.system.ctx.clone());
         let whose = |scheme: &str| format!("{scheme}:// needs a target's credentials: name one with --target");
+        let named = |cloud| target.or_else(|| settings.only_target_at(cloud));
         match location {
             Location::Local(path) => Ok(Self::Local(system.folder.join(path))),
             Location::Stdio => Ok(Self::Stdio),
             Location::S3 { bucket, key } => {
-                let wired = wire::aws(settings, target, system).with_context(|| whose("s3"))?;
+                let wired = wire::aws(settings, named(Cloud::Aws), system).with_context(|| whose("s3"))?;
                 Ok(Self::Bucket(Bucket::open(ctx, &wired.http, wired.credentials, bucket)?, key.clone()))
             }
             Location::Google { bucket, key } => {
-                let wired = wire::google(settings, target, system).with_context(|| whose("gs"))?;
+                let wired = wire::google(settings, named(Cloud::Google), system).with_context(|| whose("gs"))?;
                 Ok(Self::Bucket(Bucket::of_google(ctx, &wired.http, wired.credentials, bucket)?, key.clone()))
             }
             Location::Azure { account, container, key } => {
-                let wired = wire::azure(settings, target, system).with_context(|| whose("az"))?;
+                let wired = wire::azure(settings, named(Cloud::Azure), system).with_context(|| whose("az"))?;
                 Ok(Self::Bucket(azure(call, wired, Kind::AzureBlob, Some(account), container)?, key.clone()))
             }
             Location::Target { target, path } => Ok(Self::Bucket(of_target(target, path, settings, call)?, path.clone())),

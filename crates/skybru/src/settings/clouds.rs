@@ -39,6 +39,13 @@ impl Settings {
         found.into_iter().flatten().collect()
     }
 
+    /// The only target at this cloud; none if there are several.
+    pub(crate) fn only_target_at(&self, cloud: Cloud) -> Option<&str> {
+        let mut found = self.options.targets.iter().filter(|(_, target)| Self::clouds(target).contains(&cloud));
+        let (name, _) = found.next()?;
+        found.next().is_none().then_some(name.as_str())
+    }
+
     /// The cloud that is meant: the one that was named, else the only one.
     pub(crate) fn cloud(&self, name: Option<&str>, cloud: Option<Cloud>) -> Result<Cloud, SettingsError> {
         let (name, target) = self.target(name)?;
