@@ -21,7 +21,7 @@ fn present() -> bool {
     let tools = ["softhsm2-util", "pkcs11-tool"].iter().all(|tool| Command::new(tool).arg("--help").output().is_ok());
     let present = tools && Path::new(MODULE).exists();
     #[expect(clippy::disallowed_methods, reason = "tests may look")]
-    let required = std::env::var("SKYBRU_REAL_REQUIRED").is_ok();
+    let required = std::env::var("REAL_PARTS_REQUIRED").is_ok();
     assert!(present || !required, "softhsm2 or opensc is missing");
     if !present {
         eprintln!("\n!! SKIPPED: softhsm2 and opensc are not installed (apt install softhsm2 opensc)\n");

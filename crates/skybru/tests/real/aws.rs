@@ -12,7 +12,7 @@ pub(crate) fn present(program: &str, arguments: &[&str]) -> bool {
     if Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success()) {
         return true;
     }
-    assert!(std::env::var("SKYBRU_REAL_REQUIRED").is_err(), "{program} is missing, and here it must be there");
+    assert!(std::env::var("REAL_PARTS_REQUIRED").is_err(), "{program} is missing, and here it must be there");
     // Past the test harness, which would swallow what a passing test prints.
     let _ = writeln!(
         std::io::stderr(),

@@ -1,7 +1,7 @@
 //! Unmodified clients against the lab, as PyPI has them: the `aws` CLI, boto3, and schemathesis for the self-service API,
 //! Google's libraries and Azure's SDKs; gcloud where it is.
 //!
-//! A test whose client is absent says so loudly and passes, unless `SKYBRU_REAL_REQUIRED` is set, as it is in continuous integration.
+//! A test whose client is absent says so loudly and passes, unless `REAL_PARTS_REQUIRED` is set, as it is in continuous integration.
 
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 

@@ -1,6 +1,6 @@
 //! Real databases for tests: started on a free port in a temporary folder, and stopped when dropped.
 //!
-//! Where a program is missing the test says so loudly and passes; with `SKYBRU_REAL_REQUIRED=1` it fails.
+//! Where a program is missing the test says so loudly and passes; with `REAL_PARTS_REQUIRED=1` it fails.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -86,7 +86,7 @@ fn free_port() -> u16 {
 
 #[expect(clippy::disallowed_methods, reason = "the test's own switch")]
 fn missing(what: &str) {
-    assert!(std::env::var("SKYBRU_REAL_REQUIRED").is_err(), "{what} is required, and not there");
+    assert!(std::env::var("REAL_PARTS_REQUIRED").is_err(), "{what} is required, and not there");
     // Straight to the handle: the harness keeps the words of a test that passes to itself.
     let _ = writeln!(std::io::stderr(), "\n!! SKIPPED: {what} is not installed\n");
 }

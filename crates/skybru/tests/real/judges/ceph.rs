@@ -25,7 +25,7 @@ pub(super) fn is_here() -> bool {
     if programs && root {
         return true;
     }
-    assert!(std::env::var("SKYBRU_REAL_REQUIRED").is_err(), "Ceph's gateway is missing, or root, and here both must be there");
+    assert!(std::env::var("REAL_PARTS_REQUIRED").is_err(), "Ceph's gateway is missing, or root, and here both must be there");
     let _ = writeln!(
         std::io::stderr(),
         "\n!!!!!! SKIPPED: Ceph's gateway cannot be run on this machine; this test has proven nothing !!!!!!\n"
