@@ -129,7 +129,7 @@ impl Bench<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let store = SqliteStore::open(&self.database(clients), &real())?;
         let mut changes = Vec::new();
-        for change in work::registry(clients, self.args.requests, &self.client)? {
+        for change in work::registry(clients, &self.client)? {
             changes.push(change?);
             if changes.len() == 10_000 {
                 runtime.block_on(store.commit(&changes))?;

@@ -26,16 +26,21 @@ pub(crate) fn client_id(place: usize) -> String {
     format!("{place:08x}-0000-4000-8000-000000000000")
 }
 
+/// So many clients send requests: far more than the issuer keeps whole.
+const SENDERS: usize = 20_000;
+
 /// The places of the clients that send requests, spread evenly over all of them, one client after the other.
 pub(crate) fn senders(clients: usize, requests: usize) -> impl Iterator<Item = usize> {
-    let stride = (clients / requests.max(1)).max(1);
-    (0..requests).map(move |request| (request * stride) % clients)
+    let senders = SENDERS.min(clients);
+    let stride = clients / senders.max(1);
+    // A run of few requests uses the same clients as one of many.
+    (0..requests).map(move |request| (request % senders.max(1)) * stride)
 }
 
-/// A registry of `clients` clients. Those that will send one of `requests` requests have the public half of `key`; each other has a key
+/// A registry of `clients` clients. Those that send requests have the public half of `key`; each other has a key
 /// of its own: an odd number of the right size, which nobody will ever verify with, but which fills memory like any other.
-pub(crate) fn registry(clients: usize, requests: usize, key: &SigningKey) -> Result<impl Iterator<Item = Result<Change>>> {
-    let sending: std::collections::HashSet<usize> = senders(clients, requests).collect();
+pub(crate) fn registry(clients: usize, key: &SigningKey) -> Result<impl Iterator<Item = Result<Change>>> {
+    let sending: std::collections::HashSet<usize> = senders(clients, SENDERS).collect();
     let public = serde_json::to_value(key.public_jwk())?;
     let mut numbers = ChaCha20Rng::seed_from_u64(7);
     let base = [
