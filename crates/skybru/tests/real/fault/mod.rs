@@ -24,6 +24,9 @@ use crate::support::{RESOURCE, SCOPE, free_ports, stderr, stdout};
 /// Requests under way at once.
 const WORKERS: usize = 8;
 
+/// One client asks for everything here.
+const UNLIMITED: &str = "client-requests-per-second = 0\norganisation-requests-per-second = 0";
+
 struct Dice(SeededRandomness);
 
 impl Dice {
@@ -240,7 +243,7 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
     eprintln!("SKYBRU_FAULT_SEED={seed}");
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(6)).build().unwrap();
-    let shared = Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: "" };
+    let shared = Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: UNLIMITED };
     let mut nodes = Vec::new();
     for (place, name) in ["one", "two", "three"].into_iter().enumerate() {
         let mut node = Node::new(name, &shared, place == 0).await;
