@@ -21,6 +21,16 @@ pub(crate) fn present(program: &str, arguments: &[&str]) -> bool {
     false
 }
 
+/// Whether tests are wanted that take minutes and mind a busy machine; loud when they are not.
+#[expect(clippy::disallowed_methods, reason = "a test program reads its own environment")]
+pub(crate) fn long_tests_wanted(what: &str) -> bool {
+    let wanted = std::env::var("LONG_TESTS").is_ok();
+    if !wanted {
+        let _ = writeln!(std::io::stderr(), "\n!!!!!! SKIPPED: {what} takes minutes; set LONG_TESTS=1 to run it !!!!!!\n");
+    }
+    wanted
+}
+
 /// Who runs the CLI.
 pub(crate) enum Identity<'a> {
     /// The owner of the account.

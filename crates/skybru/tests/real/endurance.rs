@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
-use crate::aws::present;
+use crate::aws::{long_tests_wanted, present};
 use crate::support::{PROGRAM, free_ports, stderr, stdout};
 
 /// Runs `endurance.py`, twenty times as fast as the clock on the wall. It ends in an error when any user of the credentials met one.
 #[test]
 fn sdks_read_on_through_renewals_a_restart_and_a_cut() {
-    if !present("faketime", &["-f", "+0", "python3", "-c", "import boto3"]) {
+    if !long_tests_wanted("the endurance test") || !present("faketime", &["-f", "+0", "python3", "-c", "import boto3"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

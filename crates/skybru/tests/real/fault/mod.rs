@@ -238,12 +238,16 @@ fn onboard(node: &Node) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down() {
+    if !crate::aws::long_tests_wanted("the fault test") {
+        return;
+    }
     let (Some(mut database), Some(mut replay)) = (postgres(), valkey()) else { return };
     let (seconds, seed) = (number("SKYBRU_FAULT_SECONDS", 20), number("SKYBRU_FAULT_SEED", u64::from(std::process::id())));
     eprintln!("SKYBRU_FAULT_SEED={seed}");
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(6)).build().unwrap();
-    let shared = Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: UNLIMITED };
+    let shared =
+        Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: UNLIMITED };
     let mut nodes = Vec::new();
     for (place, name) in ["one", "two", "three"].into_iter().enumerate() {
         let mut node = Node::new(name, &shared, place == 0).await;
