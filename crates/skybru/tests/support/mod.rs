@@ -122,13 +122,13 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The first of thirteen ports that nobody has.
+/// The first of the lab's seventeen ports, which nobody has. They lie below those that the system gives to connections.
 pub(crate) fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 16;
+    let start = 10_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 20;
     loop {
-        let base = start + NEXT.fetch_add(16, Ordering::Relaxed);
-        if (base..base + 13).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        let base = start + NEXT.fetch_add(20, Ordering::Relaxed);
+        if (base..base + 17).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return base;
         }
     }
