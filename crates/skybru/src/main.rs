@@ -8,6 +8,7 @@ mod cmd;
 mod fresh;
 mod http;
 mod lab;
+mod presented;
 mod print;
 mod report;
 mod settings;

@@ -1,36 +1,28 @@
 //! D-04: the chain that a server presents, judged with public roots only, as the clouds judge it.
-//!
-//! The handshake takes whatever is presented, because that is what is to be looked at; nothing is sent over the connection.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
+use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use skybru_federation::{Finding, Severity, Who};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::Url;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::report::Report;
+use crate::presented::{presented_chain, thumbprint};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Two weeks: time to renew in.
 const SOON_SECONDS: i64 = 14 * 86_400;
 
-type Chain = Vec<CertificateDer<'static>>;
-
 /// Looks at the chain behind an address. The SHA-1 of its last certificate, if no public root vouches for it.
 pub(super) async fn lint(address: &str, now: i64, report: &mut Report) -> Option<String> {
     let url = Url::parse(address).ok().filter(|url| url.scheme() == "https")?;
     let host = url.host_str()?;
-    let chain = match served(host, url.port_or_known_default()?).await {
+    let chain = match presented_chain(host, url.port_or_known_default()?, PATIENCE).await {
         Ok(chain) if !chain.is_empty() => chain,
         // That the host cannot be reached has been said where its document was fetched.
         _ => return None,
@@ -56,15 +48,7 @@ pub(super) async fn lint(address: &str, now: i64, report: &mut Report) -> Option
         };
         report.push(host, Finding::new("D-04", Who::Issuer, what, fix));
     }
-    chain.last().map(|last| hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, last).as_ref()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    chain.last().map(thumbprint)
 }
 
 fn is_local(url: &Url) -> bool {
@@ -77,7 +61,7 @@ fn is_local(url: &Url) -> bool {
 }
 
 /// Each certificate must be issued by the next; one too many stands in the way of AWS's console.
-fn lint_order(host: &str, chain: &Chain, report: &mut Report) {
+fn lint_order(host: &str, chain: &[CertificateDer<'_>], report: &mut Report) {
     let parsed: Vec<X509Certificate<'_>> = chain.iter().filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1)).collect();
     let broken = parsed.windows(2).position(|pair| pair[0].issuer().as_raw() != pair[1].subject().as_raw());
     if let Some(place) = broken {
@@ -90,7 +74,7 @@ fn lint_order(host: &str, chain: &Chain, report: &mut Report) {
     }
 }
 
-fn lint_dates(host: &str, chain: &Chain, now: i64, report: &mut Report) {
+fn lint_dates(host: &str, chain: &[CertificateDer<'_>], now: i64, report: &mut Report) {
     for der in chain {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
         let left = certificate.validity().not_after.timestamp().saturating_sub(now);
@@ -107,7 +91,7 @@ fn lint_dates(host: &str, chain: &Chain, now: i64, report: &mut Report) {
 }
 
 /// Whether this machine's public roots vouch for the chain; else why not.
-fn vouched_for(host: &str, chain: &Chain, now: i64) -> Result<(), String> {
+fn vouched_for(host: &str, chain: &[CertificateDer<'_>], now: i64) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -118,68 +102,4 @@ fn vouched_for(host: &str, chain: &Chain, now: i64) -> Result<(), String> {
     let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or_default()));
     let (leaf, rest) = chain.split_first().ok_or_else(|| "no certificate".to_owned())?;
     verifier.verify_server_cert(leaf, rest, &name, &[], now).map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// The chain as the server sends it.
-async fn served(host: &str, port: u16) -> anyhow::Result<Chain> {
-    let chain = Arc::new(Mutex::new(Chain::new()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let recorder = Recorder { chain: Arc::clone(&chain), provider: Arc::clone(&provider) };
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(recorder))
-        .with_no_client_auth();
-    let name = ServerName::try_from(host.to_owned())?;
-    let handshake = async {
-        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
-    };
-    tokio::time::timeout(PATIENCE, handshake).await??;
-    let served = std::mem::take(&mut *chain.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(served)
-}
-
-/// Keeps what the server presents.
-#[derive(Debug)]
-struct Recorder {
-    chain: Arc<Mutex<Chain>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-        *chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
