@@ -1,7 +1,7 @@
 //! Three nodes, PostgreSQL and Valkey under load, while nodes, stores and wires are killed, stopped and cut at random. Afterwards the audit
 //! log must prove: no assertion became two tokens, and no token left that is not written down.
 //!
-//! Twenty seconds; `SKYBRU_FAULT_SECONDS` makes it longer. `SKYBRU_FAULT_SEED` repeats a run's choices.
+//! Twenty seconds; `FAULT_SECONDS` makes it longer. `FAULT_SEED` repeats a run's choices.
 
 mod node;
 mod proxy;
@@ -242,8 +242,8 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
         return;
     }
     let (Some(mut database), Some(mut replay)) = (postgres(), valkey()) else { return };
-    let (seconds, seed) = (number("SKYBRU_FAULT_SECONDS", 20), number("SKYBRU_FAULT_SEED", u64::from(std::process::id())));
-    eprintln!("SKYBRU_FAULT_SEED={seed}");
+    let (seconds, seed) = (number("FAULT_SECONDS", 20), number("FAULT_SEED", u64::from(std::process::id())));
+    eprintln!("FAULT_SEED={seed}");
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(6)).build().unwrap();
     let shared =

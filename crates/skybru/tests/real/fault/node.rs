@@ -37,7 +37,7 @@ impl Node {
         std::fs::create_dir_all(&folder).unwrap();
         let text = format!(
             "[server]\ndata = \"../data\"\nnode = \"{name}\"\noperator = \"312605031\"\napi-listen = \"127.0.0.1:{port}\"\n\
-             api-url = \"http://localhost:{}/api/v1\"\n{}\n\
+             api-url = \"http://localhost:{}/api/v1\"\nseal = {{ key-file = \"../seal.key\" }}\n{}\n\
              [server.store]\nkind = \"postgres\"\nurl = \"postgresql://skybru@127.0.0.1:{}/postgres\"\n\
              [server.replay]\nkind = \"valkey\"\nurl = \"redis://127.0.0.1:{}/0\"\n\
              [issuers.apis]\nurl = \"http://localhost:{}/\"\nprofile = \"maskinporten\"\nlisten = \"127.0.0.1:{}\"\n\
@@ -52,6 +52,11 @@ impl Node {
             port + 2,
         );
         std::fs::write(folder.join("skybru.toml"), text).unwrap();
+        // What seals the signing keys is the same at every node.
+        if is_first {
+            let seal = program(&folder, &["issuer", "keys", "seal-key"]).output().unwrap();
+            std::fs::write(shared.folder.join("seal.key"), seal.stdout).unwrap();
+        }
         Self { folder, child: None, port, database, replay }
     }
 

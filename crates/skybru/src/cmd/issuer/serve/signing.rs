@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use skybru_issuer::keys::{KeyBook, KeyState, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
 use skybru_issuer::metrics::Metrics;
@@ -16,7 +16,7 @@ use super::super::holding::Holding;
 use super::configured::lifetimes;
 use crate::cmd::Call;
 use crate::lab::files;
-use crate::settings::{ServerOptions, Settings};
+use crate::settings::{ServerOptions, Settings, StoreKind};
 
 /// What seals keys where the settings name no seal.
 const SEAL_FILE: &str = "seal.key";
@@ -40,7 +40,7 @@ pub(in super::super) fn rules(options: &ServerOptions) -> RotationRules {
 }
 
 /// Where private halves are. Without a seal in the settings one is made beside the database: that keeps keys out of copies of the
-/// database, and no more.
+/// database, and no more. Where nodes share the database each would make another, so there it must be named.
 pub(in super::super) fn holding(call: &Call, settings: &Settings, data: &std::path::Path) -> Result<Holding> {
     let options = settings.server()?;
     let seal = if let Some(seal) = &options.seal {
@@ -48,6 +48,12 @@ pub(in super::super) fn holding(call: &Call, settings: &Settings, data: &std::pa
     } else {
         let file = data.join(SEAL_FILE);
         if !file.exists() {
+            if options.store.as_ref().is_some_and(|store| store.kind == StoreKind::Postgres) {
+                bail!(
+                    "setting server.seal: missing: nodes that share a database open the same signing keys; make a seal once with \
+                     `skybru issuer keys seal-key > seal.key` and name it on every node: seal = {{ key-file = \"seal.key\" }}"
+                );
+            }
             files::write_private(&file, Seal::new_key_file().as_bytes())?;
         }
         Seal::key_file(&files::read(&file)?).with_context(|| format!("cannot use {}", file.display()))?
