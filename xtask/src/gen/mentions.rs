@@ -118,11 +118,16 @@ fn ids(line: &str) -> Vec<String> {
         let number = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
         let after = rest[number.len()..].chars().next();
         let stands_alone = !word_before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric);
-        if GROUPS.contains(&group.as_str()) && is_number(number) && stands_alone {
+        if GROUPS.contains(&group.as_str()) && is_number(number) && stands_alone && !is_curve(&group, number) {
             ids.push(format!("{group}-{number}"));
         }
     }
     ids
+}
+
+/// P-256, P-384 and P-521 are the curves of NIST, no rules.
+fn is_curve(group: &str, number: &str) -> bool {
+    group == "P" && ["256", "384", "521"].contains(&number)
 }
 
 fn is_number(text: &str) -> bool {
@@ -135,7 +140,7 @@ mod tests {
 
     #[test]
     fn ids_are_found_where_they_stand_alone() {
-        assert_eq!(ids("A-41 and (D-23), not AB-1, RFC-7515, A-1x or SHA-256; MP-121."), ["A-41", "D-23", "MP-121"]);
+        assert_eq!(ids("A-41 and (D-23), not AB-1, RFC-7515, A-1x, SHA-256 or P-256; MP-121, P-2."), ["A-41", "D-23", "MP-121", "P-2"]);
     }
 
     #[test]
