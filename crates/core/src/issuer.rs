@@ -7,8 +7,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 /// An issuer: `https://`, a host, perhaps a path; no query, no fragment, no user.
 ///
 /// A port, and `http`, are allowed for `localhost` and the loopback addresses only, because no cloud accepts them elsewhere.
@@ -20,8 +18,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(sky.without_scheme(), "sky.maskinporten.no");
 /// assert!("sky.maskinporten.no".parse::<IssuerUrl>().is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IssuerUrl(Box<str>);
 
 /// Why a text is not an issuer.
@@ -137,24 +134,7 @@ impl fmt::Display for IssuerUrl {
     }
 }
 
-impl fmt::Debug for IssuerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for IssuerUrl {
-    type Error = IssuerUrlError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<IssuerUrl> for String {
-    fn from(issuer: IssuerUrl) -> Self {
-        issuer.0.into()
-    }
-}
+crate::text_type!(IssuerUrl);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@
 //! * [`id`]: identifiers that cannot be swapped
 //! * [`ctx`]: clock and randomness as arguments
 //! * [`secret`]: text that cannot be printed or compared by accident
+//! * [`text`]: what every checked text has in common
 
 pub mod ctx;
 pub mod id;
@@ -19,6 +20,7 @@ pub mod org;
 pub mod person;
 pub mod scope;
 pub mod secret;
+pub mod text;
 
 pub use ctx::{Clock, Ctx, Randomness};
 pub use id::{ClientId, KeyId};

@@ -6,8 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 /// The `authority` member that accompanies an [`OrgId`] in tokens.
 pub const AUTHORITY: &str = "iso6523-actorid-upis";
 
@@ -24,8 +22,7 @@ const NORWAY: &str = "0192";
 /// assert_eq!("123456789".parse::<OrgNumber>().unwrap_err().to_string(),
 ///     "123456789 is not an organisation number: the check digit should be 5, not 9");
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrgNumber([u8; 9]);
 
 /// Why a text is not an organisation number.
@@ -98,25 +95,6 @@ impl fmt::Display for OrgNumber {
     }
 }
 
-impl fmt::Debug for OrgNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl TryFrom<String> for OrgNumber {
-    type Error = OrgNumberError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<OrgNumber> for String {
-    fn from(number: OrgNumber) -> Self {
-        number.as_str().to_owned()
-    }
-}
-
 /// An organisation in ISO 6523 form: `0192:NNNNNNNNN`.
 ///
 /// ```
@@ -126,8 +104,7 @@ impl From<OrgNumber> for String {
 /// assert_eq!("991825827".parse::<OrgId>().unwrap(), org, "people may leave the prefix out");
 /// assert!("9908:991825827".parse::<OrgId>().is_err());
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrgId(OrgNumber);
 
 /// Why a text is not an organisation id.
@@ -172,30 +149,13 @@ impl fmt::Display for OrgId {
     }
 }
 
-impl fmt::Debug for OrgId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl From<OrgNumber> for OrgId {
     fn from(number: OrgNumber) -> Self {
         Self(number)
     }
 }
 
-impl TryFrom<String> for OrgId {
-    type Error = OrgIdError;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<OrgId> for String {
-    fn from(id: OrgId) -> Self {
-        id.to_string()
-    }
-}
+crate::text_type!(OrgNumber, OrgId);
 
 #[cfg(test)]
 mod tests {

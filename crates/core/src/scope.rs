@@ -6,8 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 /// The longest scope that is taken, in bytes.
 pub const MAX_SCOPE_LENGTH: usize = 255;
 
@@ -40,8 +38,7 @@ pub enum ScopeError {
 }
 
 /// The part of a scope before its first colon; assigned to one API provider.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix(Box<str>);
 
 impl Prefix {
@@ -70,8 +67,7 @@ impl FromStr for Prefix {
 /// assert_eq!(scope.prefix(), "altinn");
 /// assert_eq!(scope.subscope(), "serviceowners/read");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScopeName(Box<str>);
 
 impl ScopeName {
@@ -118,8 +114,7 @@ impl FromStr for ScopeName {
 /// let scopes: ScopeSet = "b:2  a:1 b:2".parse().unwrap();
 /// assert_eq!(scopes.to_string(), "b:2 a:1");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ScopeSet(Vec<ScopeName>);
 
 impl ScopeSet {
@@ -179,29 +174,7 @@ impl fmt::Display for ScopeSet {
     }
 }
 
-macro_rules! text_type {
-    ($type:ty) => {
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.to_string())
-            }
-        }
-        impl TryFrom<String> for $type {
-            type Error = ScopeError;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
-text_type!(Prefix);
-text_type!(ScopeName);
-text_type!(ScopeSet);
+crate::text_type!(Prefix, ScopeName, ScopeSet);
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -140,7 +140,10 @@ mod tests {
 
     #[test]
     fn ids_are_found_where_they_stand_alone() {
-        assert_eq!(ids("A-41 and (D-23), not AB-1, RFC-7515, A-1x, SHA-256 or P-256; MP-121, P-2."), ["A-41", "D-23", "MP-121", "P-2"]);
+        assert_eq!(
+            ids("A-41 and (D-23), not AB-1, RFC-7515, A-1x, SHA-256 or P-256; MP-121, P-2."),
+            ["A-41", "D-23", "MP-121", "P-2"]
+        );
     }
 
     #[test]

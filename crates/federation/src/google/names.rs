@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::StsError;
 
 /// What stands before every name that STS and IAM exchange.
 pub const RESOURCE_HOST: &str = "//iam.googleapis.com/";
 
 /// A pool: for programs, in a project; or for people, in an organisation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PoolName {
     /// `projects/NUMBER/locations/global/workloadIdentityPools/POOL`.
     Workload {
@@ -28,8 +25,7 @@ pub enum PoolName {
 }
 
 /// A provider in a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProviderName {
     /// The pool.
     pub pool: PoolName,
@@ -161,20 +157,4 @@ impl fmt::Display for ProviderName {
     }
 }
 
-macro_rules! as_text {
-    ($name:ty) => {
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.to_string()
-            }
-        }
-    };
-}
-as_text!(PoolName);
-as_text!(ProviderName);
+skybru_core::text_type!(PoolName, ProviderName);

@@ -76,28 +76,13 @@ fn read_options(text: &str) -> Result<Option<String>, StsError> {
     if text.len() > MAX_OPTIONS {
         return Err(invalid());
     }
-    let parsed = serde_json::from_str::<Value>(text).or_else(|_| serde_json::from_str(&percent_decoded(text)));
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    let parsed = serde_json::from_str::<Value>(text).or_else(|_| serde_json::from_str(&decoded));
     let options = parsed.map_err(|_| invalid())?;
     if !options.is_object() {
         return Err(invalid());
     }
     Ok(options.get("userProject").and_then(Value::as_str).map(str::to_owned))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let Some((first, rest)) = bytes.split_first() {
-        let hex = |digits: &[u8]| std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        if let Some(byte) = rest.get(..2).filter(|_| *first == b'%').and_then(hex) {
-            out.push(byte);
-            bytes = &rest[2..];
-        } else {
-            out.push(*first);
-            bytes = rest;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Why it was refused, for the doctor; Google's own words often do not say.

@@ -11,13 +11,11 @@ use super::Entry;
 use crate::StoreError;
 
 /// Which chain. Random, so that writers need not ask each other.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChainId(pub [u8; 16]);
 
 /// SHA-256 over the hash before, the chain, the place, and the entry's text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash(pub [u8; 32]);
 
 macro_rules! as_text {
@@ -27,16 +25,6 @@ macro_rules! as_text {
                 f.write_str(&base64url::encode(self.0))
             }
         }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
         impl FromStr for $name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -44,12 +32,7 @@ macro_rules! as_text {
                 bytes.try_into().map(Self).map_err(|_| format!("expected {} bytes in base64url", $length))
             }
         }
-        impl TryFrom<String> for $name {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
+        skybru_core::text_type!($name);
     };
 }
 
