@@ -5,6 +5,8 @@
 //! signatures and session tokens included.
 
 mod access;
+mod conditions;
+mod listing;
 mod operations;
 mod parts;
 mod transfer;

@@ -4,29 +4,26 @@ use std::collections::BTreeMap;
 
 use http::Extensions;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, Checksum, CommonPrefix,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, Checksum,
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource,
     CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
     DeleteBucketOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput,
-    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType, Error, GetBucketLocationInput,
-    GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
-    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
+    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, Error, GetBucketLocationInput, GetBucketLocationOutput,
+    GetBucketPolicyInput, GetBucketPolicyOutput, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
+    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
     ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput,
-    ListPartsOutput, MetadataDirective, Object, ObjectIdentifier, ObjectStorageClass, Owner, PutBucketPolicyInput,
-    PutBucketPolicyOutput, PutObjectInput, PutObjectOutput, Timestamp, UploadPartCopyInput, UploadPartCopyOutput,
-    UploadPartInput, UploadPartOutput,
+    ListPartsOutput, MetadataDirective, ObjectIdentifier, Owner, PutBucketPolicyInput, PutBucketPolicyOutput, PutObjectInput,
+    PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use skybru_federation::aws::s3::{Operation, check_bucket_policy};
 
+use super::conditions::{check_read, fits, met};
 use super::transfer::{Promise, receive, send, timestamp};
 use super::{Objects, access};
 use crate::aws::caller::Caller;
 use crate::kept::NotKept;
 use crate::objects::{Attributes, NewObject, Object as Stored, StoreError};
-
-/// The most that one page of a listing holds.
-const PAGE: i32 = 1000;
 
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
@@ -340,53 +337,11 @@ impl S3 for Objects {
     }
 
     async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let input = req.input;
-        let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
-        let after = token.or_else(|| input.start_after.clone()).unwrap_or_default();
-        let (prefix, delimiter) = (input.prefix.clone().unwrap_or_default(), input.delimiter.clone().unwrap_or_default());
-        let limit = limit(input.max_keys)?;
-        let page = self.store.list(&input.bucket, &prefix, &delimiter, &after, limit)?;
-        let encode = encoder(input.encoding_type.as_ref());
-        let owner = input.fetch_owner == Some(true);
-        let output = ListObjectsV2Output {
-            key_count: i32::try_from(page.objects.len() + page.prefixes.len()).ok(),
-            is_truncated: Some(page.next.is_some()),
-            next_continuation_token: page.next.map(|next| skybru_protocol::base64url::encode(next.as_bytes())),
-            contents: Some(page.objects.into_iter().map(|object| self.listed(object, encode, owner)).collect()),
-            common_prefixes: Some(common_prefixes(&page.prefixes, encode)),
-            prefix: Some(encode(&prefix)),
-            delimiter: input.delimiter.as_deref().map(encode),
-            start_after: input.start_after.as_deref().map(encode),
-            name: Some(input.bucket),
-            max_keys: i32::try_from(limit).ok(),
-            continuation_token: input.continuation_token,
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        };
-        Ok(S3Response::new(output))
+        self.listed_by_token(req.input)
     }
 
     async fn list_objects(&self, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
-        let input = req.input;
-        let (prefix, delimiter) = (input.prefix.clone().unwrap_or_default(), input.delimiter.clone().unwrap_or_default());
-        let limit = limit(input.max_keys)?;
-        let page = self.store.list(&input.bucket, &prefix, &delimiter, input.marker.as_deref().unwrap_or_default(), limit)?;
-        let encode = encoder(input.encoding_type.as_ref());
-        let output = ListObjectsOutput {
-            is_truncated: Some(page.next.is_some()),
-            // Without a delimiter the caller goes on from the last key by itself.
-            next_marker: page.next.filter(|_| input.delimiter.is_some()).as_deref().map(encode),
-            contents: Some(page.objects.into_iter().map(|object| self.listed(object, encode, true)).collect()),
-            common_prefixes: Some(common_prefixes(&page.prefixes, encode)),
-            prefix: Some(encode(&prefix)),
-            delimiter: input.delimiter.as_deref().map(encode),
-            marker: Some(encode(input.marker.as_deref().unwrap_or_default())),
-            name: Some(input.bucket),
-            max_keys: i32::try_from(limit).ok(),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        };
-        Ok(S3Response::new(output))
+        self.listed_by_marker(req.input)
     }
 
     async fn create_multipart_upload(
@@ -430,79 +385,6 @@ impl S3 for Objects {
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
         self.listed_uploads(req.input)
     }
-}
-
-impl Objects {
-    fn listed(&self, object: Stored, encode: fn(&str) -> String, with_owner: bool) -> Object {
-        let owner = Owner { id: Some(self.sim.account.id.clone()), ..Default::default() };
-        Object {
-            key: Some(encode(&object.key)),
-            e_tag: Some(ETag::Strong(object.etag)),
-            last_modified: Some(timestamp(object.modified)),
-            size: i64::try_from(object.size).ok(),
-            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-            owner: with_owner.then_some(owner),
-            ..Default::default()
-        }
-    }
-}
-
-fn common_prefixes(prefixes: &[String], encode: fn(&str) -> String) -> Vec<CommonPrefix> {
-    prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) }).collect()
-}
-
-/// How keys are written in a listing: as they are, or percent-encoded when the caller asks, because XML cannot hold every character.
-pub(super) fn encoder(asked: Option<&EncodingType>) -> fn(&str) -> String {
-    if asked.is_some() {
-        |text| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20").replace("%2F", "/")
-    } else {
-        |text| text.to_owned()
-    }
-}
-
-fn decode_token(token: &str) -> S3Result<String> {
-    let bytes = skybru_protocol::base64url::decode(token).ok();
-    let text = "The continuation token provided is incorrect";
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| S3Error::with_message(S3ErrorCode::InvalidArgument, text))
-}
-
-pub(super) fn limit(asked: Option<i32>) -> S3Result<usize> {
-    let text = "Argument maxKeys must be an integer between 0 and 2147483647";
-    usize::try_from(asked.unwrap_or(PAGE).min(PAGE)).map_err(|_| S3Error::with_message(S3ErrorCode::InvalidArgument, text))
-}
-
-/// `If-Match`: holds when absent, or when it names the object.
-pub(super) fn fits(condition: Option<&ETagCondition>, object: Option<&Stored>) -> bool {
-    condition.is_none() || met(condition, object)
-}
-
-/// Whether a condition is there and names the object.
-pub(super) fn met(condition: Option<&ETagCondition>, object: Option<&Stored>) -> bool {
-    match (condition, object) {
-        (Some(ETagCondition::Any), Some(_)) => true,
-        (Some(ETagCondition::ETag(etag)), Some(object)) => etag.value() == object.etag,
-        _ => false,
-    }
-}
-
-/// The conditions of a read ([RFC 9110, section 13.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2)).
-fn check_read(
-    object: &Stored,
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
-    (modified_since, unmodified_since): (Option<&Timestamp>, Option<&Timestamp>),
-) -> S3Result<()> {
-    let modified = timestamp(object.modified);
-    if !fits(if_match, Some(object)) || (if_match.is_none() && unmodified_since.is_some_and(|time| modified > *time)) {
-        return Err(S3Error::new(S3ErrorCode::PreconditionFailed));
-    }
-    let unchanged = if_none_match.is_none() && modified_since.is_some_and(|time| modified <= *time);
-    if met(if_none_match, Some(object)) || unchanged {
-        let mut error = S3Error::new(S3ErrorCode::NotModified);
-        error.set_status_code(http::StatusCode::NOT_MODIFIED);
-        return Err(error);
-    }
-    Ok(())
 }
 
 /// Checksums as the wire types have them.

@@ -13,7 +13,9 @@ use s3s::dto::{
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::Objects;
-use super::operations::{checksums, encoder, fits, limit, met};
+use super::conditions::{fits, met};
+use super::listing::{encoder, limit};
+use super::operations::checksums;
 use super::transfer::{Promise, receive, send, timestamp};
 use crate::aws::caller::Caller;
 use crate::aws::names;

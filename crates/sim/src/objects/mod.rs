@@ -4,14 +4,19 @@
 //! thousand characters. An object is two files with a number for a name, `N.data` and `N.json`; it exists from the moment its
 //! `N.json` appears. What exists is held in memory, in the order of the keys, and read from the files at the start.
 
+mod load;
+mod uploads;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use load::{load_bucket, read_json};
+pub(crate) use uploads::Upload;
 
 use crate::files;
 
@@ -51,26 +56,6 @@ pub(crate) struct Attributes {
     pub(crate) cache_control: Option<String>,
     /// `x-amz-meta-*`.
     pub(crate) metadata: BTreeMap<String, String>,
-}
-
-/// An upload in parts that is not finished.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Upload {
-    pub(crate) id: String,
-    pub(crate) key: String,
-    pub(crate) started: i64,
-    pub(crate) attributes: Attributes,
-    #[serde(skip)]
-    pub(crate) parts: BTreeMap<i32, Part>,
-}
-
-/// One part of an upload.
-#[derive(Debug, Clone)]
-pub(crate) struct Part {
-    pub(crate) size: u64,
-    pub(crate) md5: String,
-    pub(crate) modified: i64,
-    number: u64,
 }
 
 /// The record of a bucket.
@@ -332,123 +317,11 @@ impl Store {
         }
         Ok(page)
     }
-
-    /// Begins an upload in parts.
-    pub(crate) fn create_upload(&self, bucket: &str, upload: Upload) -> Result<(), StoreError> {
-        let mut index = self.write();
-        let uploads = &mut index.buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?.uploads;
-        let folder = self.folder(bucket).join(format!("upload-{}", upload.id));
-        files::create_private_folder(&folder)?;
-        files::write_json(&folder.join("upload.json"), &upload)?;
-        uploads.insert(upload.id.clone(), upload);
-        Ok(())
-    }
-
-    /// An upload that is not finished.
-    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> Result<Upload, StoreError> {
-        let index = self.read();
-        let uploads = &index.buckets.get(bucket).ok_or(StoreError::NoSuchBucket)?.uploads;
-        uploads.get(id).filter(|upload| upload.key == key).cloned().ok_or(StoreError::NoSuchUpload)
-    }
-
-    /// Every upload that is not finished.
-    pub(crate) fn uploads(&self, bucket: &str) -> Result<Vec<Upload>, StoreError> {
-        Ok(self.read().buckets.get(bucket).ok_or(StoreError::NoSuchBucket)?.uploads.values().cloned().collect())
-    }
-
-    /// Makes the draft a part of an upload, replacing one of the same number.
-    pub(crate) fn commit_part(
-        &self,
-        bucket: &str,
-        id: &str,
-        part_number: i32,
-        draft: &Draft,
-        (size, md5, modified): (u64, String, i64),
-    ) -> Result<(), StoreError> {
-        let mut index = self.write();
-        let upload = index.buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?.uploads.get_mut(id);
-        let upload = upload.ok_or(StoreError::NoSuchUpload)?;
-        let folder = self.folder(bucket).join(format!("upload-{id}"));
-        let part = Part { size, md5, modified, number: draft.number };
-        std::fs::rename(&draft.path, folder.join(part.file_name(part_number)))?;
-        if let Some(old) = upload.parts.insert(part_number, part) {
-            std::fs::remove_file(folder.join(old.file_name(part_number)))?;
-        }
-        Ok(())
-    }
-
-    /// The file of a part.
-    pub(crate) fn part_path(&self, bucket: &str, upload: &Upload, part_number: i32) -> Option<PathBuf> {
-        let part = upload.parts.get(&part_number)?;
-        Some(self.folder(bucket).join(format!("upload-{}", upload.id)).join(part.file_name(part_number)))
-    }
-
-    /// Forgets an upload and its parts.
-    pub(crate) fn delete_upload(&self, bucket: &str, id: &str) -> Result<(), StoreError> {
-        let mut index = self.write();
-        index.buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?.uploads.remove(id).ok_or(StoreError::NoSuchUpload)?;
-        std::fs::remove_dir_all(self.folder(bucket).join(format!("upload-{id}")))?;
-        Ok(())
-    }
-}
-
-impl Part {
-    /// The name says all that is known, so that a part needs no second file.
-    fn file_name(&self, part_number: i32) -> String {
-        format!("{part_number}-{}-{}-{}", self.number, self.md5, self.modified)
-    }
-
-    fn from_file(name: &str, size: u64) -> Option<(i32, Self)> {
-        let fields: Vec<&str> = name.split('-').collect();
-        let [part_number, number, md5, modified] = fields[..] else { return None };
-        let (number, modified) = (number.parse().ok()?, modified.parse().ok()?);
-        Some((part_number.parse().ok()?, Self { size, md5: md5.to_owned(), modified, number }))
-    }
 }
 
 fn remove_object(folder: &Path, object: &Object) -> io::Result<()> {
     std::fs::remove_file(folder.join(format!("{}.json", object.number)))?;
     std::fs::remove_file(folder.join(format!("{}.data", object.number)))
-}
-
-/// Reads a bucket's files. Of two objects with one key, left by an interrupted replacement, the newer counts.
-fn load_bucket(folder: &Path, created: i64) -> io::Result<(Bucket, u64)> {
-    let mut bucket = Bucket { created, objects: BTreeMap::new(), uploads: BTreeMap::new() };
-    let mut last = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if let Some(id) = name.strip_prefix("upload-") {
-            let Some(mut upload) = read_json::<Upload>(&path.join("upload.json"))? else { continue };
-            for part in std::fs::read_dir(&path)? {
-                let part = part?;
-                let name = part.file_name();
-                if let Some((part_number, part)) = Part::from_file(name.to_str().unwrap_or_default(), part.metadata()?.len()) {
-                    last = last.max(part.number);
-                    upload.parts.insert(part_number, part);
-                }
-            }
-            bucket.uploads.insert(id.to_owned(), upload);
-        } else if let Some(number) = name.strip_suffix(".json").filter(|number| *number != "bucket") {
-            let Some(object) = read_json::<Object>(&path)? else { continue };
-            last = last.max(number.parse().unwrap_or_default());
-            let known = bucket.objects.get(&object.key).map_or(0, |known| known.number);
-            if object.number > known {
-                bucket.objects.insert(object.key.clone(), object);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "draft") {
-            std::fs::remove_file(&path)?;
-        }
-    }
-    Ok((bucket, last))
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]
