@@ -54,7 +54,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Walk the whole road once, on this machine, with no set-up
     Try(try_it::TryArgs),
-    /// Run the lab (issuers, self-service API, simulated AWS) until stopped
+    /// Run the lab (issuers, self-service API, simulated clouds) until stopped
     Up(up::UpArgs),
     /// Get an access token
     Token(token::TokenArgs),

@@ -50,6 +50,10 @@ impl Cloud {
     pub(super) fn not_allowed(self, operation: Operation, what: &str) -> String {
         let permission = self.permission(operation);
         match self {
+            Self::S3 if operation == Operation::List => format!(
+                "the role works, but its policy does not allow {permission} on {what}: list the folder that was shared, with the slash \
+                 at its end, or let the provider add it to the role's policy or the bucket's (D-32)"
+            ),
             Self::S3 => format!(
                 "the role works, but its policy does not allow {permission} on {what}: the provider must add it to the role's \
                  policy, the bucket's policy or the KMS key (D-32)"

@@ -223,6 +223,13 @@ const WRONG_REGION: &str = "the bucket lies in another region: set the target's 
 impl Refused {
     fn hint(&self) -> Option<String> {
         Some(match (self.cloud, self.code.as_str()) {
+            (Cloud::S3, "AccessDenied") if self.operation == Operation::Read && self.message.contains("s3:ListBucket") => {
+                format!(
+                    "most likely there is no {}: S3 says so only to those who may list, so check the key against a listing of the folder \
+                 that was shared",
+                    self.what
+                )
+            }
             (Cloud::S3 | Cloud::Google, "AccessDenied" | "AllAccessDisabled")
             | (_, "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "InsufficientAccountPermissions") => {
                 self.cloud.not_allowed(self.operation, &self.what)
@@ -360,5 +367,20 @@ mod tests {
         assert_eq!(error.to_string(), "S3 refused listing of s3://b/x/: AccessDenied: Access Denied");
         let hint = error.hint().unwrap();
         assert!(hint.starts_with("the role works, but its policy does not allow s3:ListBucket on s3://b/x/"), "{hint}");
+    }
+
+    /// S3 answers a reader who may not list with 403 for a key that is not there.
+    #[test]
+    fn a_key_that_is_not_there_is_guessed_from_what_is_missing() {
+        let refused = |action: &str| Refused {
+            cloud: Cloud::S3,
+            operation: Operation::Read,
+            what: "s3://b/k".to_owned(),
+            code: "AccessDenied".to_owned(),
+            message: format!("User: x is not authorized to perform: {action} on resource: \"arn:aws:s3:::b\""),
+            request_id: String::new(),
+        };
+        assert!(refused("s3:ListBucket").hint().unwrap().starts_with("most likely there is no s3://b/k"));
+        assert!(refused("s3:GetObject").hint().unwrap().contains("does not allow s3:GetObject"));
     }
 }

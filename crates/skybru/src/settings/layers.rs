@@ -85,7 +85,9 @@ impl SettingsError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreadable { .. } => Some("name another file with --config, or leave it out to use ./skybru.toml".to_owned()),
+            Self::Unreadable { .. } => {
+                Some("name another file with --config or SKYBRU_CONFIG, or leave both out to use ./skybru.toml".to_owned())
+            }
             Self::Unnamed(known) if known.is_empty() => {
                 Some("is skybru.toml in this folder? name it with --config FILE; `skybru try` needs none".to_owned())
             }
