@@ -1,5 +1,5 @@
 //! Unmodified clients against the lab, as PyPI has them: the `aws` CLI, boto3, and schemathesis for the self-service API,
-//! Google's libraries and Azure's SDKs; gcloud where it is.
+//! Google's libraries and Azure's SDKs; gcloud where it is; OAuth libraries from PyPI and npm.
 //!
 //! A test whose client is absent says so loudly and passes, unless `REAL_PARTS_REQUIRED` is set, as it is in continuous integration.
 
@@ -16,6 +16,7 @@ mod endurance;
 mod fault;
 mod google;
 mod judges;
+mod oauth;
 mod schemathesis;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;

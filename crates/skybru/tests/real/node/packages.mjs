@@ -1,0 +1,3 @@
+// Whether the packages are there.
+await import('openid-client');
+await import('jose');
