@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use reqwest::{NoProxy, Proxy, Url, redirect};
 use serde::de::DeserializeOwned;
+use skybru_core::Secret;
 
 pub use error::HttpError;
 pub(crate) use error::hint_of;
@@ -107,6 +108,13 @@ impl Http {
             return Err(HttpError::Status { url: answer.url, status: answer.status.as_u16() });
         }
         answer.json()
+    }
+
+    /// Fetches `url` with one header more, whose value is a secret: the right to ask a metadata service of this machine.
+    pub async fn get_with(&self, url: &str, name: &'static str, value: &Secret) -> Result<HttpAnswer, HttpError> {
+        let url = checked(url)?;
+        let request = self.0.get(url.clone()).header(header::ACCEPT, "application/json").header(name, value.expose());
+        send(&url, request).await
     }
 
     /// Posts a form. `accept` is the media type that is hoped for.

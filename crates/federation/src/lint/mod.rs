@@ -5,8 +5,9 @@
 //! stand beside what it accepts: `aws::lint` and its like.
 //!
 //! What needs the network stays with the doctor: whether documents can be reached (D-03), the served chain (D-04), environment and
-//! propagation (D-32 to D-36).
+//! propagation (D-33 to D-36).
 
+mod data;
 mod documents;
 mod effect;
 mod environment;
@@ -16,6 +17,7 @@ mod token;
 use skybru_protocol::jose::JwkSet;
 use skybru_protocol::metadata::DiscoveryDocument;
 
+pub use data::lint_refused_data;
 pub use effect::{Effect, Verdict};
 pub use environment::other_environment;
 pub use share::{SharedResource, lint_share};

@@ -274,7 +274,7 @@ impl Lab {
             "client": "demo", "scope": SCOPE, "resource": RESOURCE,
             "azure": {
                 "tenant-id": info.tenant_id, "client-id": info.client_id, "account": ACCOUNT, "container": CONTAINER,
-                "authority": info.authority, "endpoint": info.blob, "ca-file": "ca.pem",
+                "authority": info.authority, "endpoint": info.blob, "arm": info.arm, "ca-file": "ca.pem",
             },
         }))
     }

@@ -115,7 +115,7 @@ impl Lab {
                 "operator": client(maskinporten, &demo.operator, "operator.jwk"),
             },
             "targets": {"demo": {
-                "client": "demo", "scope": SCOPE, "resource": RESOURCE,
+                "client": "demo", "scope": SCOPE, "resource": RESOURCE, "prefix": SHARED_PREFIX,
                 "aws": {
                     "role-arn": format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"), "region": aws.region, "bucket": BUCKET,
                     "endpoint": aws.endpoint,

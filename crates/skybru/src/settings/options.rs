@@ -182,6 +182,8 @@ pub(crate) struct TargetOptions {
     pub(crate) scope: String,
     /// The audience: what the provider registered at the cloud.
     pub(crate) resource: Option<String>,
+    /// The part of bucket or container that is shared, such as `timetables/`: what the doctor lists, where nothing else may be.
+    pub(crate) prefix: Option<String>,
     /// AWS.
     pub(crate) aws: Option<AwsOptions>,
     /// Google Cloud.
@@ -244,6 +246,8 @@ pub(crate) struct AzureOptions {
     pub(crate) endpoint: Option<String>,
     /// The same for file shares.
     pub(crate) file_endpoint: Option<String>,
+    /// Another Resource Manager than Azure's public one, which only the doctor asks: a sovereign cloud's, or a lab's.
+    pub(crate) arm: Option<String>,
     /// A PEM file with certificates to trust at these addresses, beside the machine's own and the client's.
     pub(crate) ca_file: Option<String>,
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use skybru_federation::entra::{CredentialInput, FederatedCredential, Identity, IdentityKind, Setup, Tenant};
+use skybru_federation::azure::roles::RoleDefinition;
+use skybru_federation::azure::{Grants, RoleAssignment};
+use skybru_federation::entra::{Access, CredentialInput, FederatedCredential, Identity, IdentityKind, Setup, Tenant};
 use skybru_federation::reach::Told;
 use skybru_federation::{Finding, Who};
 
@@ -12,19 +14,39 @@ use super::Call;
 use super::google::parsed;
 use super::report::Report;
 
+const READ_BLOB: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read";
+const READ_FILE: &str = "Microsoft.Storage/storageAccounts/fileServices/fileshares/files/read";
+
 /// Identity, credentials and call as far as they are known.
 #[derive(Default)]
 pub(super) struct Files {
     identity: Option<Identity>,
     tenant: Option<Tenant>,
     expectation: Option<AzureExpectation>,
+    /// What the identity may do with the data, as Azure says.
+    pub(super) access: Option<LiveAccess>,
     place: String,
+}
+
+/// Roles at the place of the data.
+#[derive(Default)]
+pub(super) struct LiveAccess {
+    /// The container's or the share's resource id.
+    pub(super) scope: String,
+    pub(super) assignments: Vec<RoleAssignment>,
+    pub(super) roles: Vec<RoleDefinition>,
+    pub(super) is_public: bool,
 }
 
 /// What a target says about Azure.
 pub(super) struct AzureExpectation {
     pub(super) tenant_id: String,
     pub(super) client_id: String,
+    pub(super) account: String,
+    pub(super) container: Option<String>,
+    pub(super) file_share: Option<String>,
+    /// Another Resource Manager than Azure's own: a lab's.
+    pub(super) arm: Option<String>,
 }
 
 impl Files {
@@ -65,6 +87,43 @@ impl Files {
         self.expectation = expectation;
     }
 
+    /// The client id that is called, and the Resource Manager to ask about it, unless files said what there is.
+    pub(super) fn wanted(&self) -> Option<(String, Option<String>)> {
+        let expectation = self.expectation.as_ref().filter(|_| self.identity.is_none())?;
+        Some((expectation.client_id.clone(), expectation.arm.clone()))
+    }
+
+    /// The principal, the account and the part of it with the data, once the identity is known.
+    pub(super) fn wanted_access(&self) -> Option<(String, String, String)> {
+        let (expectation, identity) = self.expectation.as_ref().zip(self.identity.as_ref())?;
+        let part = match (&expectation.container, &expectation.file_share) {
+            (Some(container), _) => format!("/blobServices/default/containers/{container}"),
+            (None, Some(share)) => format!("/fileServices/default/fileshares/{share}"),
+            (None, None) => return None,
+        };
+        Some((identity.principal_id.clone(), expectation.account.clone(), part))
+    }
+
+    /// An identity with its credentials, as Resource Manager shows them.
+    pub(super) fn take_live(&mut self, identity: &Value, credentials: &[Value], place: &str, report: &mut Report) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let properties = &identity["properties"];
+        let mut known = Identity {
+            kind: IdentityKind::ManagedIdentity,
+            name: text(&identity["name"]),
+            client_id: text(&properties["clientId"]),
+            principal_id: text(&properties["principalId"]),
+            credentials: Vec::new(),
+        };
+        for one in credentials {
+            take(one, &mut known.credentials, place, report);
+        }
+        let tenant = text(&properties["tenantId"]);
+        self.tenant = Some(Tenant { name: tenant.clone(), id: tenant, domains: Vec::new() });
+        self.identity = Some(known);
+        place.clone_into(&mut self.place);
+    }
+
     /// Whether there is anything about Azure to look at.
     pub(super) fn is_asked(&self) -> bool {
         self.identity.is_some() || self.expectation.is_some()
@@ -79,6 +138,13 @@ impl Files {
             tenant: self.tenant.as_ref(),
             tenant_given: expectation.map(|expectation| expectation.tenant_id.as_str()),
             client_id: expectation.map(|expectation| expectation.client_id.as_str()).filter(|_| knows_ids),
+            access: self.access.as_ref().map(|live| Access {
+                grants: Grants { assignments: &live.assignments, roles: &live.roles },
+                scope: &live.scope,
+                action: if live.scope.contains("/fileServices/") { READ_FILE } else { READ_BLOB },
+                acls: None,
+                is_public: live.is_public,
+            }),
             ..Setup::default()
         }
     }
@@ -91,7 +157,7 @@ impl Files {
     /// Where a rule's fault lies.
     pub(super) fn place_of(&self, rule: &str) -> Option<&str> {
         let number: u32 = rule.strip_prefix("D-")?.parse().ok()?;
-        ((60..=67).contains(&number) && !self.place.is_empty()).then_some(self.place.as_str())
+        ((60..=74).contains(&number) && !self.place.is_empty()).then_some(self.place.as_str())
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use skybru_federation::google::policy::Policy;
-use skybru_federation::google::{Provider, RESOURCE_HOST, Setup};
+use skybru_federation::google::{Pool, Provider, ProviderName, RESOURCE_HOST, Setup};
 use skybru_federation::reach::Told;
 
 use super::{Call, Given, given};
@@ -15,10 +15,19 @@ use super::{Call, Given, given};
 #[derive(Default)]
 pub(super) struct Files {
     providers: Vec<Provider>,
+    pub(super) pool: Option<Pool>,
+    /// The service account's.
+    pub(super) account_policy: Option<Policy>,
+    /// The bucket's.
+    pub(super) resource_policy: Option<Policy>,
+    /// As a file had it, before it is known whether a service account is impersonated.
     policy: Option<Policy>,
     file: Option<Value>,
     audience: Option<String>,
-    service_account: Option<String>,
+    pub(super) service_account: Option<String>,
+    pub(super) bucket: Option<String>,
+    /// Another address than Google's own: a lab's.
+    pub(super) endpoint: Option<String>,
     executables_allowed: bool,
     place: String,
 }
@@ -70,33 +79,65 @@ impl Files {
         let Some(expectation) = expectation else { return };
         self.audience = Some(format!("{RESOURCE_HOST}{}", expectation.provider));
         self.service_account = self.service_account.take().or(expectation.service_account);
+        (self.bucket, self.endpoint) = (expectation.bucket, expectation.endpoint);
+    }
+
+    /// The policy of a file is that of the service account, where one is impersonated, and else the bucket's.
+    pub(super) fn settle(&mut self) {
+        let place = if self.service_account.is_some() { &mut self.account_policy } else { &mut self.resource_policy };
+        if let Some(policy) = self.policy.take() {
+            *place = Some(policy);
+        }
+    }
+
+    /// The name of the provider that is called, if it can be one.
+    pub(super) fn provider_name(&self) -> Option<String> {
+        let audience = self.audience.as_deref().or_else(|| self.file.as_ref()?.get("audience")?.as_str())?;
+        let name = audience.strip_prefix(RESOURCE_HOST)?;
+        name.parse::<ProviderName>().is_ok().then(|| name.to_owned())
+    }
+
+    /// Whether no file said what the provider is.
+    pub(super) fn wants_provider(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// A provider, and where it was found.
+    pub(super) fn take_provider(&mut self, provider: Provider, place: &str) {
+        self.providers = vec![provider];
+        place.clone_into(&mut self.place);
     }
 
     /// Whether there is anything about Google to look at.
     pub(super) fn is_asked(&self) -> bool {
-        !self.providers.is_empty() || self.policy.is_some() || self.file.is_some() || self.audience.is_some()
+        !self.providers.is_empty()
+            || self.account_policy.is_some()
+            || self.resource_policy.is_some()
+            || self.file.is_some()
+            || self.audience.is_some()
     }
 
     /// For the rules.
     pub(super) fn setup(&self) -> Setup<'_> {
-        let impersonates = self.service_account.is_some();
         Setup {
             file: self.file.as_ref(),
             executables_allowed: Some(self.executables_allowed),
             audience: self.audience.as_deref().filter(|_| self.file.is_none()),
+            pool: self.pool.as_ref(),
             provider: self.providers.first(),
             service_account: self.service_account.as_deref(),
-            account_policy: self.policy.as_ref().filter(|_| impersonates),
-            resource_policy: self.policy.as_ref().filter(|_| !impersonates),
+            account_policy: self.account_policy.as_ref(),
+            resource_policy: self.resource_policy.as_ref(),
             ..Setup::default()
         }
     }
 
     /// For the proof.
     pub(super) fn told(&self) -> Option<Told<'_>> {
-        let permission =
-            if self.service_account.is_some() { "iam.serviceAccounts.getAccessToken" } else { "storage.objects.get" };
-        let policy = self.policy.as_ref()?;
+        let (policy, permission) = match &self.service_account {
+            Some(_) => (self.account_policy.as_ref()?, "iam.serviceAccounts.getAccessToken"),
+            None => (self.resource_policy.as_ref()?, "storage.objects.get"),
+        };
         Some(Told::Google { policy, permission, providers: &self.providers })
     }
 
@@ -111,6 +152,8 @@ impl Files {
 pub(super) struct GoogleExpectation {
     pub(super) provider: String,
     pub(super) service_account: Option<String>,
+    pub(super) bucket: Option<String>,
+    pub(super) endpoint: Option<String>,
 }
 
 /// A file's JSON.

@@ -7,8 +7,12 @@
 mod aws;
 mod aws_live;
 mod azure;
+mod azure_live;
+mod data;
 mod google;
+mod google_live;
 mod issuer;
+mod live;
 mod report;
 mod road;
 mod served_chain;
@@ -19,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use skybru_client::http::HttpOptions;
+use skybru_client::http::{Http, HttpOptions};
 use skybru_core::IssuerUrl;
 use skybru_federation::aws::{PresentedToken, Setup};
 use skybru_federation::lint::{LintInput, SeenToken, bare_token, lint};
@@ -154,7 +158,7 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
         tools::aws_config(call, path, args.aws_profile.as_deref(), &mut report)?;
     }
     let mut token = args.token.as_ref().map(|path| given(call, path)).transpose()?;
-    let mut http = HttpOptions::default();
+    let (mut http, mut azure_http) = (HttpOptions::default(), None);
     let mut issuer = None;
     let mut clouds = Clouds::read(call, &args, &mut report)?;
     token = token.or_else(|| clouds.google.token_file(call));
@@ -162,7 +166,7 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
         Some(subject) if share_file::is_one(subject) => Some(share_file::read(call, subject)?),
         Some(name) => {
             let walked = road::walk(call, name, token.is_some() || args.offline, &mut report).await?;
-            (http, issuer) = (walked.http, Some(walked.issuer));
+            (http, azure_http, issuer) = (walked.http, walked.azure_http, Some(walked.issuer));
             token = token.or(walked.token);
             clouds.aws.expect(walked.aws);
             clouds.google.expect(walked.google);
@@ -177,7 +181,8 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
     if let Some(path) = &args.ca_file {
         http.ca_pem = Some(given(call, path)?.text);
     }
-    look(call, &args, Looked { token, http, issuer, clouds, share }, &mut report).await?;
+    clouds.google.settle();
+    look(call, &args, Looked { token, http, azure_http, issuer, clouds, share }, &mut report).await?;
     if let Some(text) = &args.error {
         let text = if text == "-" { given(call, Path::new("-"))?.text } else { text.clone() };
         from_text("the error text", &text, &mut report);
@@ -192,6 +197,8 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
 struct Looked {
     token: Option<Given>,
     http: HttpOptions,
+    /// Where Azure is reached with certificates of its own.
+    azure_http: Option<HttpOptions>,
     issuer: Option<IssuerUrl>,
     clouds: Clouds,
     share: Option<share_file::Share>,
@@ -199,7 +206,7 @@ struct Looked {
 
 /// Lets the rules look at token, documents and what the clouds have been told.
 async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Report) -> Result<()> {
-    let Looked { token, http, issuer, mut clouds, share } = looked;
+    let Looked { token, http, azure_http, issuer, mut clouds, share } = looked;
     let seen = token.as_ref().and_then(|token| SeenToken::read(&bare_token(&token.text)).ok());
     let now = call.system.ctx.clock.unix_seconds();
     if let Some(seen) = &seen {
@@ -215,6 +222,8 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
     };
     if !args.offline {
         aws_live::fetch(call, &mut clouds.aws, seen.as_ref(), report).await?;
+        google_live::fetch(call, &Http::new(&http)?, &mut clouds.google, report).await?;
+        azure_live::fetch(call, &Http::new(azure_http.as_ref().unwrap_or(&http))?, &mut clouds.azure, report).await?;
     }
     let presented = token.as_ref().and_then(|token| PresentedToken::parse(&bare_token(&token.text)).ok());
     let aws = &clouds.aws;

@@ -1,4 +1,4 @@
-//! The road of a target: a token from the issuer, credentials from the cloud. What stops it is explained.
+//! The road of a target: a token from the issuer, credentials from the cloud, the data. What stops it is explained.
 
 use anyhow::Result;
 use skybru_client::aws::{AwsCredentialError, ExchangeError};
@@ -7,12 +7,13 @@ use skybru_client::google::{GoogleCredentialError, GoogleExchangeError};
 use skybru_client::http::HttpOptions;
 use skybru_client::token::TokenError;
 use skybru_core::IssuerUrl;
+use skybru_federation::catalogue::Cloud;
 use skybru_federation::{Finding, Who, explain_error};
 
 use super::azure::AzureExpectation;
 use super::google::GoogleExpectation;
 use super::report::Report;
-use super::{Call, Given, from_text};
+use super::{Call, Given, data, from_text};
 use crate::settings::Settings;
 use crate::wire;
 
@@ -22,6 +23,8 @@ pub(super) struct Walked {
     pub(super) token: Option<Given>,
     /// How the client reaches the world.
     pub(super) http: HttpOptions,
+    /// How Azure is reached, which may have certificates of its own.
+    pub(super) azure_http: Option<HttpOptions>,
     /// The client's issuer.
     pub(super) issuer: IssuerUrl,
     /// What the target says about AWS.
@@ -54,15 +57,22 @@ pub(super) async fn walk(call: &Call, name: &str, ask_nobody: bool, report: &mut
         session_name: aws.session_name.clone(),
         duration_seconds: aws.duration_seconds,
     });
-    let google = target
-        .google
-        .as_ref()
-        .map(|google| GoogleExpectation { provider: google.provider.clone(), service_account: google.service_account.clone() });
-    let azure = target
-        .azure
-        .as_ref()
-        .map(|azure| AzureExpectation { tenant_id: azure.tenant_id.clone(), client_id: azure.client_id.clone() });
-    let mut walked = Walked { token: None, http, issuer, aws, google, azure };
+    let google = target.google.as_ref().map(|google| GoogleExpectation {
+        provider: google.provider.clone(),
+        service_account: google.service_account.clone(),
+        bucket: google.bucket.clone(),
+        endpoint: google.endpoint.clone(),
+    });
+    let azure = target.azure.as_ref().map(|azure| AzureExpectation {
+        tenant_id: azure.tenant_id.clone(),
+        client_id: azure.client_id.clone(),
+        account: azure.account.clone(),
+        container: azure.container.clone(),
+        file_share: azure.file_share.clone(),
+        arm: azure.arm.clone(),
+    });
+    let azure_http = target.azure.as_ref().map(|azure| settings.azure_http(name, target, azure)).transpose()?;
+    let mut walked = Walked { token: None, http, azure_http, issuer, aws, google, azure };
     if ask_nobody {
         return Ok(walked);
     }
@@ -77,50 +87,62 @@ pub(super) async fn walk(call: &Call, name: &str, ask_nobody: bool, report: &mut
             return Ok(walked);
         }
     }
-    if target.aws.is_some() {
-        at_aws(call, &settings, name, report).await?;
+    if target.aws.is_some() && at_aws(call, &settings, name, report).await? {
+        data::try_it(call, &settings, name, Cloud::Aws, report).await?;
     }
-    if target.google.is_some() {
-        at_google(call, &settings, name, report).await?;
+    if target.google.is_some() && at_google(call, &settings, name, report).await? {
+        data::try_it(call, &settings, name, Cloud::Google, report).await?;
     }
-    if target.azure.is_some() {
-        at_azure(call, &settings, name, report).await?;
+    if target.azure.is_some() && at_azure(call, &settings, name, report).await? {
+        data::try_it(call, &settings, name, Cloud::Azure, report).await?;
     }
     Ok(walked)
 }
 
-async fn at_aws(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<()> {
+/// Whether AWS gives credentials.
+async fn at_aws(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<bool> {
     match wire::aws(settings, Some(name), &call.system)?.credentials.credentials().await {
-        Ok(_) => report.note("the issuer gives a token, and AWS gives credentials for it".to_owned()),
+        Ok(_) => {
+            report.note("the issuer gives a token, and AWS gives credentials for it".to_owned());
+            Ok(true)
+        }
         Err(AwsCredentialError::Exchange(ExchangeError::Refused { code, message, .. })) => {
             refused("AWS", &format!("{code}: {message}"), report);
+            Ok(false)
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
-async fn at_google(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<()> {
+/// Whether Google gives an access token.
+async fn at_google(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<bool> {
     match wire::google(settings, Some(name), &call.system)?.credentials.credentials().await {
-        Ok(_) => report.note("the issuer gives a token, and Google gives an access token for it".to_owned()),
+        Ok(_) => {
+            report.note("the issuer gives a token, and Google gives an access token for it".to_owned());
+            Ok(true)
+        }
         Err(GoogleCredentialError::Exchange(GoogleExchangeError::Refused { error, description, .. })) => {
             refused("Google", &format!("{error}: {description}"), report);
+            Ok(false)
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
-async fn at_azure(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<()> {
+/// Whether Entra gives one.
+async fn at_azure(call: &Call, settings: &Settings, name: &str, report: &mut Report) -> Result<bool> {
     let resource: Resource = "https://storage.azure.com".parse()?;
     match wire::azure(settings, Some(name), &call.system)?.credentials.token(&resource).await {
-        Ok(_) => report.note("the issuer gives a token, and Entra gives an access token for it".to_owned()),
+        Ok(_) => {
+            report.note("the issuer gives a token, and Entra gives an access token for it".to_owned());
+            Ok(true)
+        }
         Err(AzureCredentialError::Exchange(AzureExchangeError::Refused { error, description, .. })) => {
             refused("Entra", &format!("{error}: {description}"), report);
+            Ok(false)
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 /// A cloud's refusal, in its own words, and what they mean.
