@@ -3,7 +3,7 @@
 //! Point a client at it with `AWS_ENDPOINT_URL`. Whether a token, a call or an S3 request is accepted is decided by
 //! `skybru_federation::aws`; here are the wire, the state and the fetching of the issuer's documents.
 //!
-//! Deliberately missing: users and their access keys, bucket policies and ACLs, versioning, encryption, other regions.
+//! Deliberately missing: users and their access keys, ACLs, versioning, encryption, other regions.
 
 mod builtin;
 mod caller;
@@ -22,7 +22,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -33,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::control::{Control, ControlSettings};
 use crate::fetch::{FetchFault, Fetcher};
 
 pub use self::http::Service;
@@ -58,6 +58,8 @@ pub struct AwsSimOptions {
     pub root_secret_access_key: Secret,
     /// Where AWS leaves a choice, or has changed.
     pub settings: AwsSettings,
+    /// Clock, propagation (AWS needs 8 to 12 seconds, A-20) and faults at the start.
+    pub control: ControlSettings,
     /// PEM certificates that count as public roots beside the machine's own. None by default: AWS does not know a lab's CA either,
     /// and a provider with the right thumbprint does not need it.
     pub extra_roots_pem: Option<String>,
@@ -68,8 +70,6 @@ pub struct AwsSimOptions {
 pub struct AwsSettings {
     /// Wording and strictness about discovery.
     pub rules: Rules,
-    /// How long a new role or provider is unknown to STS. AWS needs 8 to 12 seconds.
-    pub propagation_delay: Duration,
 }
 
 /// Why a simulator does not start.
@@ -106,6 +106,7 @@ pub(crate) struct Sim {
     account: Account,
     region: String,
     settings: AwsSettings,
+    control: Control,
     state: state::StateStore,
     fetcher: Fetcher,
     /// Removed with the last user of it.
@@ -149,8 +150,12 @@ impl AwsSim {
         crate::files::create_private_folder(&folder).map_err(StartError::State)?;
         let state = state::StateStore::open(Some(folder.join("aws.json")), state::State::default).map_err(StartError::State)?;
         let objects = s3::Store::open(folder.join("s3")).map_err(StartError::State)?;
+        let (control, ctx) = Control::new(&options.ctx);
+        let fetcher = Fetcher::new(extra_roots);
+        control.set(options.control);
+        fetcher.set_fault(options.control.fetch_fault);
         let sim = Arc::new(Sim {
-            ctx: options.ctx,
+            ctx,
             wire_clock: options.wire_clock,
             account: Account {
                 id: options.account,
@@ -159,8 +164,9 @@ impl AwsSim {
             },
             region: options.region,
             settings: options.settings,
+            control,
             state,
-            fetcher: Fetcher::new(extra_roots),
+            fetcher,
             _temporary: temporary,
         });
         let s3 = s3::Endpoint::new(&sim, objects);
@@ -175,6 +181,12 @@ impl AwsSim {
     /// From now on every fetch of an issuer's documents fails in this way; `None`: none does (S-21).
     pub fn inject_fetch_fault(&self, fault: Option<FetchFault>) {
         self.service.sim.fetcher.set_fault(fault);
+    }
+
+    /// Moves the clock, slows changes down, makes fetches of an issuer's documents fail (S-21).
+    pub fn control(&self, settings: ControlSettings) {
+        self.service.sim.control.set(settings);
+        self.service.sim.fetcher.set_fault(settings.fetch_fault);
     }
 
     /// Stops listening, and returns when running requests have been answered.

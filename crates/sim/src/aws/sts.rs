@@ -58,7 +58,7 @@ async fn assume_role_with_web_identity(sim: &Sim, parameters: &Parameters) -> Re
     let documents = sim.fetcher.documents(&token.iss, &provider.thumbprints).await;
     let accepted = after_fetch(&call, &token, role, provider, documents, sim.settings.rules).map_err(refuse)?;
     // what is too new to be known everywhere does not exist yet.
-    let known_since = sim.settings.propagation_delay.as_secs();
+    let known_since = sim.control.propagation_delay().as_secs();
     if [role.created, provider.created].iter().any(|created| now < created.saturating_add_unsigned(known_since)) {
         return Err(AwsError::not_authorized());
     }

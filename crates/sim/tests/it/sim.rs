@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use skybru_core::ctx::{ManualClock, SeededRandomness};
 use skybru_core::{Clock, Ctx, Secret};
 use skybru_sim::aws::{AwsSettings, AwsSim, AwsSimOptions};
+use skybru_sim::control::ControlSettings;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -87,6 +88,7 @@ pub(crate) fn options(clock: &Arc<ManualClock>) -> AwsSimOptions {
         root_access_key_id: "AKIAROOT".to_owned(),
         root_secret_access_key: Secret::from("root-secret".to_owned()),
         settings: AwsSettings::default(),
+        control: ControlSettings::default(),
         extra_roots_pem: None,
     }
 }

@@ -1,7 +1,5 @@
 //! Exchanging a token for credentials: the happy path, and every refusal in AWS's words.
 
-use std::time::Duration;
-
 use serde_json::json;
 use skybru_core::Clock as _;
 use skybru_federation::aws::{Rules, Wording};
@@ -190,12 +188,35 @@ async fn a_replaced_key_set_counts_at_once() {
 #[tokio::test]
 async fn a_new_role_is_unknown_for_a_while_when_asked_for() {
     let issuer = TestIssuer::http().await;
-    let t = TestSim::start_with(|o| o.settings.propagation_delay = Duration::from_secs(10)).await;
+    let t = TestSim::start_with(|o| o.control.propagation_delay_seconds = 10).await;
     t.set_up(&issuer).await;
     let token = issuer.token(NOW, &json!({}));
     assert_eq!(t.exchange(&token).await.refusal().1, "AccessDenied");
     t.clock.advance(jiff::SignedDuration::from_secs(10));
     assert_eq!(t.exchange(&issuer.token(t.clock.unix_seconds(), &json!({}))).await.status, 200);
+}
+
+/// S-21.
+#[tokio::test]
+async fn s_21_the_accounts_own_key_moves_clock_propagation_and_faults() {
+    let issuer = TestIssuer::http().await;
+    let t = ready(&issuer).await;
+    let path = skybru_sim::control::CONTROL_PATH;
+    let put = async |body: &str| t.send(Some((&t.root, "iam")), "PUT", path, &[], body.as_bytes()).await;
+    assert_eq!(put(r#"{"clock_shift_seconds": 700}"#).await.status, 200);
+    let token = issuer.token(NOW, &json!({}));
+    assert_eq!(t.exchange(&token).await.refusal().1, "ExpiredTokenException");
+    assert_eq!(put(r#"{"fetch_fault": "timeout"}"#).await.status, 200);
+    assert_eq!(t.exchange(&token).await.refusal().1, "InvalidIdentityToken");
+    assert_eq!(put(r#"{"propagation_delay_seconds": 10}"#).await.status, 200);
+    assert_eq!(t.exchange(&token).await.refusal().1, "AccessDenied");
+    assert_eq!(put("{}").await.body, r#"{"clock_shift_seconds":0,"propagation_delay_seconds":0,"fetch_fault":null}"#);
+    assert_eq!(t.exchange(&token).await.status, 200);
+    assert_eq!(
+        put(r#"{"clock": 1}"#).await.refusal(),
+        (400, "ValidationError".to_owned(), put(r#"{"clock": 1}"#).await.text("Message"))
+    );
+    assert_eq!(t.send(None, "GET", path, &[], b"").await.refusal().1, "MissingAuthenticationToken");
 }
 
 /// A-21: the parameters may stand in the query string, and no signature is asked for.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use skybru_sim::FetchFault;
+use skybru_sim::control::ControlSettings;
 
 use super::{Call, Outcome};
 use crate::lab::{Lab, LabInfo, LabOptions, OtherClouds};
@@ -18,6 +20,21 @@ pub(crate) struct UpArgs {
     /// The first of the lab's ports, of which it uses up to 16 more; 0 for any that are free
     #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(..=65_500))]
     port_base: u16,
+    /// How far the simulated clouds' clocks are ahead of this machine's; behind, when negative
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_shift: i64,
+    /// How long a change of who may do what is not yet in force at the simulated clouds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    propagation_delay: u32,
+    /// How every fetch of the issuer's documents by a simulated cloud fails
+    #[arg(long, value_name = "FAULT", value_parser = fetch_fault)]
+    fetch_fault: Option<FetchFault>,
+}
+
+/// By the name that the control page has for it.
+fn fetch_fault(text: &str) -> Result<FetchFault, String> {
+    let named = serde_json::from_value(serde_json::Value::from(text));
+    named.map_err(|_| "expected timeout, server-error, html, redirect or bad-chain".to_owned())
 }
 
 pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
@@ -27,6 +44,11 @@ pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
         port_base: Some(args.port_base).filter(|port| *port > 0),
         ctx: call.system.ctx.clone(),
         clouds: OtherClouds::ALL,
+        control: ControlSettings {
+            clock_shift_seconds: args.clock_shift,
+            propagation_delay_seconds: args.propagation_delay,
+            fetch_fault: args.fetch_fault,
+        },
     };
     // Before anything is started: a stop that comes early must not be lost.
     let stopped = stop_signal()?;

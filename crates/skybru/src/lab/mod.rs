@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
-use skybru_core::ctx::ShiftedClock;
 use skybru_core::{Ctx, IssuerUrl, Secret};
 use skybru_issuer::http::{Limits, issuer_routes, selfservice_routes, serve};
 use skybru_issuer::selfservice::SelfService;
@@ -25,6 +24,7 @@ use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
 use skybru_sim::aws::{AwsSim, AwsSimOptions};
 use skybru_sim::azure::AzureSim;
+use skybru_sim::control::ControlSettings;
 use skybru_sim::google::GoogleSim;
 use skybru_store::sqlite::SqliteStore;
 use skybru_store::{Ledger, LiveRegistry};
@@ -47,6 +47,8 @@ pub(crate) struct LabOptions {
     pub(crate) ctx: Ctx,
     /// The clouds beside AWS, which is always there.
     pub(crate) clouds: OtherClouds,
+    /// Clock, propagation and faults of all simulated clouds, once the demonstration is set up.
+    pub(crate) control: ControlSettings,
 }
 
 /// The clouds beside AWS that a lab simulates.
@@ -119,9 +121,8 @@ pub(crate) struct Lab {
     pub(crate) demo: Demo,
     pub(crate) skyporten: Arc<Issuer>,
     pub(crate) service: Arc<SelfService>,
-    /// The clock of the simulated AWS, which may be moved.
-    pub(crate) aws_clock: Arc<ShiftedClock>,
-    aws: AwsSim,
+    /// Also to move its clock.
+    pub(crate) aws: AwsSim,
     /// Also to move its clock.
     pub(crate) google: Option<GoogleSim>,
     /// Also to move its clock.
@@ -146,7 +147,7 @@ struct Listeners {
 impl Lab {
     /// Starts everything and sets the demonstration up, unless the folder has it already.
     pub(crate) async fn start(options: LabOptions) -> Result<Self> {
-        let LabOptions { folder, port_base, ctx, clouds } = options;
+        let LabOptions { folder, port_base, ctx, clouds, control } = options;
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let folder = folder.canonicalize().with_context(|| format!("cannot use the folder {}", folder.display()))?;
         let lock = lock(&folder)?;
@@ -171,18 +172,18 @@ impl Lab {
         let skyporten = issuer(skyporten_url, Profile::Skyporten { cloud_metadata: true });
         let service = Arc::new(SelfService::new(maskinporten.clone()));
 
-        let aws_clock = Arc::new(ShiftedClock::new(Arc::clone(&ctx.clock)));
         let (access_key_id, secret) = root_key(&folder, &ctx)?;
         let aws = AwsSim::start(AwsSimOptions {
             port: port_base.map_or(0, |base| base + 11),
             state_dir: Some(folder.join("aws")),
-            ctx: Ctx::new(aws_clock.clone(), Arc::clone(&ctx.randomness)),
+            ctx: ctx.clone(),
             wire_clock: Arc::clone(&ctx.clock),
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
             root_access_key_id: access_key_id.clone(),
             root_secret_access_key: secret.clone(),
             settings: skybru_sim::aws::AwsSettings::default(),
+            control: ControlSettings::default(),
             extra_roots_pem: None,
         })
         .await
@@ -230,24 +231,10 @@ impl Lab {
             data_dir: folder,
         };
         let demo = Demo::default();
-        let mut lab = Self {
-            info,
-            demo,
-            skyporten,
-            service,
-            aws_clock,
-            aws,
-            google,
-            azure,
-            tls,
-            registry,
-            store,
-            ctx,
-            stop,
-            servers,
-            _lock: lock,
-        };
+        let mut lab =
+            Self { info, demo, skyporten, service, aws, google, azure, tls, registry, store, ctx, stop, servers, _lock: lock };
         lab.set_up().await.context("cannot set the demonstration up")?;
+        lab.control(control);
         Ok(lab)
     }
 
@@ -281,6 +268,17 @@ impl Lab {
             secret_access_key: Secret::from(aws.secret_access_key.clone()),
             session_token: None,
             ctx: self.ctx.clone(),
+        }
+    }
+
+    /// Moves the clocks of all simulated clouds, slows their changes down, injects faults (S-21).
+    fn control(&self, settings: ControlSettings) {
+        self.aws.control(settings);
+        if let Some(google) = &self.google {
+            google.control(settings);
+        }
+        if let Some(azure) = &self.azure {
+            azure.control(settings);
         }
     }
 

@@ -38,10 +38,22 @@ impl Lab {
         lab
     }
 
+    /// The same, with flags of `up`.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut lab = Self::run(temporary.path(), 0, flags);
+        lab.temporary = Some(temporary);
+        lab
+    }
+
     /// In `folder`, from `port_base` on.
     pub(crate) fn start_in(folder: &Path, port_base: u16) -> Self {
+        Self::run(folder, port_base, &[])
+    }
+
+    fn run(folder: &Path, port_base: u16, flags: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.args(["up", "--json", "--data"]).arg(folder).args(["--port-base", &port_base.to_string()]);
+        command.args(["up", "--json", "--data"]).arg(folder).args(["--port-base", &port_base.to_string()]).args(flags);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut text = String::new();
         for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {

@@ -12,8 +12,10 @@ use http::{Method, Request, Response, StatusCode};
 use s3s::Body;
 use skybru_federation::aws::AwsError;
 
+use super::caller::Caller;
 use super::query::{FAULT_NAMESPACE, IAM_NAMESPACE, Parameters, STS_NAMESPACE, error_document};
 use super::{Sim, errors, iam, names, s3, sts};
+use crate::control::CONTROL_PATH;
 
 /// The largest form that is read.
 const LARGEST_FORM: usize = 1024 * 1024;
@@ -37,7 +39,39 @@ impl Service {
     }
 
     async fn dispatch(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
+        if request.uri().path() == CONTROL_PATH {
+            return self.control(request, request_id).await;
+        }
         if is_query(&request) { self.query(request, request_id).await } else { self.s3.call(request, request_id).await }
+    }
+
+    /// Clock, propagation and faults, for the account's own key alone; the request is signed as one of IAM.
+    async fn control(&self, request: Request<Body>, request_id: &str) -> Response<Body> {
+        let (parts, mut body) = request.into_parts();
+        let refused = |error: &AwsError| xml(error.status, error_document(error, FAULT_NAMESPACE, request_id), request_id);
+        let Ok(body) = body.store_all_limited(LARGEST_FORM).await else {
+            return refused(&AwsError::new("S-21", "RequestEntityTooLarge", 413, "The request is too large."));
+        };
+        match Caller::of_request(&self.sim, "iam", &parts, &body) {
+            Ok(Caller::Root) => {}
+            Ok(Caller::Session(_)) => {
+                return refused(&AwsError::new("S-21", "AccessDenied", 403, "Only the account's own key is taken here."));
+            }
+            Err(error) => return refused(&error),
+        }
+        if parts.method == Method::PUT {
+            match self.sim.control.set_from(&body) {
+                Ok(settings) => self.sim.fetcher.set_fault(settings.fetch_fault),
+                Err(error) => {
+                    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    return refused(&AwsError::new("S-21", "ValidationError", 400, format!("{error}: {source}")));
+                }
+            }
+        }
+        let text = serde_json::to_string(&self.sim.control.settings()).unwrap_or_default();
+        let mut response = Response::new(Body::from(text));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
     }
 
     async fn query(&self, request: Request<Body>, request_id: &str) -> Response<Body> {

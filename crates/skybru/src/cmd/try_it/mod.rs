@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use skybru_core::Ctx;
+use skybru_sim::control::ControlSettings;
 
 use self::story::Story;
 use self::walk::Walk;
@@ -62,7 +63,8 @@ pub(crate) async fn run(call: &Call, args: TryArgs) -> Result<Outcome> {
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
     let folder = args.keep.map_or_else(|| temporary.path().to_path_buf(), |folder| call.system.folder.join(folder));
     let clouds = OtherClouds { google: goes_to(Cloud::Google), azure: goes_to(Cloud::Azure) };
-    let options = LabOptions { folder, port_base: None, ctx: call.system.ctx.clone(), clouds };
+    let options =
+        LabOptions { folder, port_base: None, ctx: call.system.ctx.clone(), clouds, control: ControlSettings::default() };
     let mut lab = Lab::start(options).await.context("cannot start the lab")?;
     let lived = live(&mut lab, &call.system.ctx, goes_to(Cloud::Aws)).await;
     lab.stop().await;

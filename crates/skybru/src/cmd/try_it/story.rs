@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
-use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::Value;
 use skybru_client::aws::{AwsCredentialSource, AwsExchange, AwsTarget, ExchangeError};
@@ -18,6 +17,7 @@ use skybru_issuer::selfservice::Caller;
 use skybru_protocol::jose::{Jws, SigningKey};
 use skybru_protocol::oauth::{ErrorBody, JWT_BEARER};
 use skybru_signer::LocalSigner;
+use skybru_sim::control::ControlSettings;
 use skybru_store::registry::AccessState;
 
 use crate::lab::Lab;
@@ -207,9 +207,9 @@ impl Actors {
         let changed = Secret::from(changed(token.expose())?);
         refusals.push(by_aws(attempt, "InvalidIdentityToken", self.exchange.exchange(&changed, &self.target).await));
 
-        lab.aws_clock.shift(SignedDuration::from_mins(10));
+        lab.aws.control(ControlSettings { clock_shift_seconds: 600, ..ControlSettings::default() });
         let late = self.exchange.exchange(token, &self.target).await;
-        lab.aws_clock.shift(SignedDuration::ZERO);
+        lab.aws.control(ControlSettings::default());
         refusals.push(by_aws("a token ten minutes old", "ExpiredTokenException", late));
 
         refusals.push(by_s3("B reads a file outside what is shared", self.read(PRIVATE_FILE).await));
