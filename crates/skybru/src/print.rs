@@ -64,6 +64,12 @@ impl Printer {
         out.flush()
     }
 
+    /// A token: a line on a terminal, the token alone in a file or a pipe. SDKs read a token's file without trimming it, so a line feed
+    /// would be sent along (A-90, E-70).
+    pub(crate) fn token(&self, token: &str) -> io::Result<()> {
+        if io::stdout().is_terminal() { self.data(token) } else { self.raw(token.as_bytes()) }
+    }
+
     /// Data as JSON.
     pub(crate) fn object(&self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;

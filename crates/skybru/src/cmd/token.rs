@@ -62,7 +62,7 @@ pub(crate) async fn run(call: &Call, args: TokenArgs) -> Result<Outcome> {
     if call.printer.json {
         call.printer.object(&token.answer(call.system.ctx.clock.now()))?;
     } else {
-        call.printer.data(token.token.expose())?;
+        call.printer.token(token.token.expose())?;
     }
     Ok(Outcome::Done)
 }

@@ -100,7 +100,9 @@ impl Lab {
     pub(crate) fn token(&self, arguments: &[&str]) -> String {
         let output = self.skybru(&[&["token", "demo"], arguments].concat()).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
-        stdout(&output).trim().to_owned()
+        let token = stdout(&output);
+        assert_eq!(token.trim(), token, "A-90: a pipe gets the token alone");
+        token
     }
 
     /// An HTTP client that trusts the lab.

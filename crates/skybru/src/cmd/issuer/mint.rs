@@ -51,7 +51,7 @@ pub(super) async fn run(call: &Call, args: MintArgs) -> Result<Outcome> {
     if call.printer.json {
         call.printer.object(&json!({"token": token, "expires": expires}))?;
     } else {
-        call.printer.data(&token)?;
+        call.printer.token(&token)?;
     }
     Ok(Outcome::Done)
 }
