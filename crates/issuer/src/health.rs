@@ -53,6 +53,9 @@ impl Issuer {
         if self.registry.is_stale() {
             return Err(StoreError::Late { what: "comparing the registry with its store" });
         }
+        if self.has_old_keys() {
+            return Err(StoreError::Late { what: "looking at the signing keys" });
+        }
         Ok(())
     }
 
@@ -74,7 +77,7 @@ impl Issuer {
             Err(_) => false,
         };
         let registry = !self.registry.is_stale();
-        let keys = self.key_set().find(self.keys().active().kid().as_str()).is_some();
+        let keys = !self.has_old_keys() && self.key_set().find(self.keys().active().kid().as_str()).is_some();
         let readiness = Readiness {
             status: (replay && registry && keys).into(),
             registry: registry.into(),

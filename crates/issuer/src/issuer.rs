@@ -1,6 +1,7 @@
 //! One issuer: a URL, a profile, keys, and the registry that it shares with others.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use skybru_core::{Ctx, IssuerUrl};
 use skybru_protocol::assertion::TimeRules;
@@ -13,7 +14,7 @@ use crate::compat::Compat;
 use crate::delegation::Delegations;
 use crate::details::{DetailsRegistry, RegistryDetails};
 use crate::health::LastReadiness;
-use crate::keys::{Fetches, KeyRing, KeySetProfile};
+use crate::keys::{Fetches, KeyRing, KeySetProfile, Lifetimes};
 use crate::limits::RateLimits;
 use crate::metrics::Metrics;
 use crate::profile::Profile;
@@ -31,6 +32,12 @@ pub struct IssuerSettings {
     pub time_rules: TimeRules,
 }
 
+/// The longest life of a token, in seconds, where nobody says otherwise: keys are published for so long after they signed.
+pub const LONGEST_TOKEN_SECONDS: u32 = 7200;
+
+/// Verifiers are told to keep the key set for a day, where nobody says otherwise.
+const KEY_SET_CACHE: Duration = Duration::from_hours(24);
+
 /// Answers token requests. Cheap to share: everything inside is behind an `Arc` or a lock held briefly.
 pub struct Issuer {
     pub(crate) settings: IssuerSettings,
@@ -41,8 +48,12 @@ pub struct Issuer {
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) delegations: Arc<Delegations>,
     pub(crate) details: Arc<dyn DetailsRegistry>,
-    keys: RwLock<Arc<KeyRing>>,
+    keys: RwLock<(Arc<KeyRing>, Instant)>,
+    /// Keys that nobody has looked at for so long are not to be relied on; `None` where nobody changes them.
+    keys_good_for: Option<Duration>,
     key_set: KeySetProfile,
+    pub(crate) key_set_cache: Duration,
+    pub(crate) longest_token_seconds: u32,
     fetches: Fetches,
     pub(crate) limits: Option<Arc<RateLimits>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -69,8 +80,11 @@ impl Issuer {
             delegations: Arc::new(Delegations::built_in(Arc::clone(&registry))),
             details: Arc::new(RegistryDetails(Arc::clone(&registry))),
             registry,
-            keys: RwLock::new(Arc::new(keys)),
+            keys: RwLock::new((Arc::new(keys), Instant::now())),
+            keys_good_for: None,
             key_set,
+            key_set_cache: KEY_SET_CACHE,
+            longest_token_seconds: LONGEST_TOKEN_SECONDS,
             fetches: Fetches::default(),
             limits: None,
             metrics: Metrics::shared(),
@@ -120,6 +134,21 @@ impl Issuer {
         Self { key_set, ..self }
     }
 
+    /// The same, telling verifiers to keep the key set for so long, and giving no token a longer life than this: what the rules by which
+    /// keys come and go rest on.
+    #[must_use]
+    pub fn with_lifetimes(self, lifetimes: Lifetimes) -> Self {
+        let seconds = u32::try_from(lifetimes.token.as_secs()).unwrap_or(LONGEST_TOKEN_SECONDS).max(1);
+        Self { key_set_cache: lifetimes.cache.unsigned_abs(), longest_token_seconds: seconds, ..self }
+    }
+
+    /// The same, answering neither tokens nor key sets when nobody has given it keys for so long: a node that cannot look at the keys any
+    /// more would sign with one that the others have taken away, and publish a set without the one that they sign with.
+    #[must_use]
+    pub fn with_keys_good_for(self, time: Duration) -> Self {
+        Self { keys_good_for: Some(time), ..self }
+    }
+
     /// The `iss` of its tokens.
     pub fn url(&self) -> &IssuerUrl {
         &self.settings.url
@@ -147,11 +176,17 @@ impl Issuer {
 
     /// The keys in use now.
     pub fn keys(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// Signs and publishes with other keys from now on.
+    /// Signs and publishes with these keys from now on.
     pub fn replace_keys(&self, keys: KeyRing) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(keys), Instant::now());
+    }
+
+    /// Whether the keys were looked at too long ago.
+    pub(crate) fn has_old_keys(&self) -> bool {
+        let Some(time) = self.keys_good_for else { return false };
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).1.elapsed() > time
     }
 }

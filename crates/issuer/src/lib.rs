@@ -31,7 +31,7 @@ pub mod refusal;
 pub mod selfservice;
 
 pub use compat::Compat;
-pub use issuer::{Issuer, IssuerSettings};
+pub use issuer::{Issuer, IssuerSettings, LONGEST_TOKEN_SECONDS};
 pub use keys::KeyRing;
 pub use profile::Profile;
 pub use refusal::GrantError;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use skybru_core::{Clock, OrgNumber};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::audit::{Entry, Event};
 use crate::registry::RegistryError;
 use crate::{Change, Ledger, Registry, RegistryStore, StoreError};
 
-/// A registry that has not been compared with its store for so long is no longer to be relied on.
+/// A registry that has not been compared with its store for so long is no longer to be relied on, unless somebody says otherwise.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// Everything, as of one moment.
@@ -65,6 +65,9 @@ pub struct LiveRegistry {
     compared: RwLock<Instant>,
     notes: Option<Notes>,
     followed: AtomicBool,
+    stale_after: Duration,
+    /// The number of the last change, for those who wait for one.
+    changed: watch::Sender<u64>,
 }
 
 /// Why a change was not made.
@@ -93,6 +96,8 @@ impl LiveRegistry {
             compared,
             notes: None,
             followed: AtomicBool::new(false),
+            stale_after: STALE_AFTER,
+            changed: watch::Sender::new(sequence),
         })
     }
 
@@ -100,6 +105,17 @@ impl LiveRegistry {
     #[must_use]
     pub fn audited(self, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
         Self { notes: Some(Notes { ledger, clock }), ..self }
+    }
+
+    /// The same, relied on for so long after it was compared with its store.
+    #[must_use]
+    pub fn stale_after(self, stale_after: Duration) -> Self {
+        Self { stale_after, ..self }
+    }
+
+    /// Hears of every change that becomes visible here, whoever made it.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     /// Looks something up. `look` runs under a read lock: it must be quick, and cannot wait.
@@ -116,7 +132,7 @@ impl LiveRegistry {
     /// [follows](Self::follow) is the store's only writer, and never stale.
     pub fn is_stale(&self) -> bool {
         let compared = *self.compared.read().unwrap_or_else(PoisonError::into_inner);
-        self.followed.load(Ordering::Relaxed) && compared.elapsed() >= STALE_AFTER
+        self.followed.load(Ordering::Relaxed) && compared.elapsed() >= self.stale_after
     }
 
     /// Decides on changes by looking at the registry, stores them, and only then lets others see them.
@@ -175,6 +191,8 @@ impl LiveRegistry {
             live.registry.apply(change)?;
         }
         live.sequence = sequence;
+        drop(live);
+        self.changed.send_replace(sequence);
         Ok(())
     }
 
@@ -197,6 +215,7 @@ impl LiveRegistry {
             tracing::warn!(sequence = self.sequence(), "the registry is read anew");
             let Snapshot { registry, sequence } = self.store.load().await?;
             *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live { registry, sequence };
+            self.changed.send_replace(sequence);
         }
         *self.compared.write().unwrap_or_else(PoisonError::into_inner) = asked;
         Ok(())
@@ -209,7 +228,11 @@ impl LiveRegistry {
             if let Err(error) = self.catch_up().await {
                 tracing::error!(error = &error as &dyn std::error::Error, "the registry cannot be compared with its store");
             }
-            self.store.changed().await;
+            // Often enough that one look that fails does not make it stale.
+            tokio::select! {
+                () = self.store.changed() => {}
+                () = tokio::time::sleep(self.stale_after / 4) => {}
+            }
         }
     }
 }

@@ -147,12 +147,12 @@ impl Issuer {
         registry.has_access(scope, organisation)
     }
 
-    /// The provider's limit always wins over the client's wish.
+    /// The provider's limit always wins over the client's wish, and no token outlives the key that signed it.
     fn lifetime(&self, registry: &Registry, wished: u32, scopes: &ScopeSet) -> u32 {
         let wished = if wished == 0 { self.settings.token_lifetime_seconds } else { wished };
         let limits =
             scopes.iter().filter_map(|name| registry.scope(name)).map(|scope| scope.at_max_age).filter(|limit| *limit > 0);
-        limits.fold(wished, u32::min)
+        limits.fold(wished.min(self.longest_token_seconds), u32::min)
     }
 
     /// Step 10. Three ways to act for another: the consumer has delegated to the client's owner (`consumer_org`), the client was registered

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, USER_AGENT};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
@@ -15,16 +15,18 @@ use crate::keys::verifier;
 /// Where a proxy says for whom it asks.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Verifiers are told to keep these documents for a day.
-const A_DAY: &str = "public, max-age=86400";
+/// How long verifiers may keep these documents. Keys are published for so long before they sign.
+fn kept(issuer: &Issuer) -> [(HeaderName, String); 1] {
+    [(CACHE_CONTROL, format!("public, max-age={}", issuer.key_set_cache.as_secs()))]
+}
 
 pub(super) async fn metadata(State(issuer): State<Arc<Issuer>>) -> impl IntoResponse {
-    ([(CACHE_CONTROL, A_DAY)], Json(issuer.metadata()))
+    (kept(&issuer), Json(issuer.metadata()))
 }
 
 pub(super) async fn key_set(State(issuer): State<Arc<Issuer>>, peer: Option<Extension<Peer>>, headers: HeaderMap) -> Response {
     if issuer.must_be_fresh().is_err() {
-        // Whoever fetched it would keep it for a day.
+        // Whoever fetched it would keep it.
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();
     }
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -32,5 +34,5 @@ pub(super) async fn key_set(State(issuer): State<Arc<Issuer>>, peer: Option<Exte
     issuer.metrics.key_set_fetched();
     let keys = issuer.keys();
     issuer.fetches().note(verifier(address, text(USER_AGENT.as_str())), keys.kids(), issuer.ctx.clock.now());
-    ([(CACHE_CONTROL, A_DAY)], Json(issuer.key_set())).into_response()
+    (kept(&issuer), Json(issuer.key_set())).into_response()
 }

@@ -48,6 +48,8 @@ pub struct RotationRules {
     pub every: Option<SignedDuration>,
     /// How much longer than the cache time a switch waits for verifiers that are known, but have not fetched the new key.
     pub patience: SignedDuration,
+    /// So long after it was made every node that answers publishes a key: [`EVERYWHERE`] where nobody says otherwise.
+    pub everywhere: SignedDuration,
 }
 
 /// A switch that waits.
@@ -62,7 +64,7 @@ pub struct Waiting {
 }
 
 /// So long after it was made every node that answers publishes a key: one that has not compared its registry with the store for five
-/// seconds answers neither key sets nor tokens, and nodes look at their keys every five seconds.
+/// seconds answers neither key sets nor tokens, nor one that has not looked at its keys for ten.
 pub const EVERYWHERE: SignedDuration = SignedDuration::from_secs(15);
 
 /// All keys of an issuer, and what is known about them.
@@ -169,7 +171,7 @@ impl KeyBook {
     ) -> (Option<KeyId>, Vec<KeyId>) {
         let everywhere = |kid: &&KeyId| {
             let record = self.keys.iter().find(|record| record.kid == **kid);
-            record.is_some_and(|record| record.created.saturating_add(EVERYWHERE).is_ok_and(|from| from <= now))
+            record.is_some_and(|record| record.created.saturating_add(rules.everywhere).is_ok_and(|from| from <= now))
         };
         let everywhere: Vec<KeyId> = served.iter().filter(everywhere).cloned().collect();
         self.served(&everywhere, fetches, rules, now);
@@ -228,6 +230,7 @@ mod tests {
         lifetimes: Lifetimes { cache: SignedDuration::from_hours(24), token: SignedDuration::from_mins(10) },
         every: Some(SignedDuration::from_hours(24 * 90)),
         patience: SignedDuration::from_hours(24),
+        everywhere: EVERYWHERE,
     };
 
     fn at(seconds: i64) -> Timestamp {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use skybru_core::ctx::SeededRandomness;
 use skybru_core::{KeyId, Randomness as _};
-use skybru_issuer::keys::{Holder, KeyBook, KeyState, Lifetimes, RegistryKeys, RotationRules, SwitchError};
+use skybru_issuer::keys::{EVERYWHERE, Holder, KeyBook, KeyState, Lifetimes, RegistryKeys, RotationRules, SwitchError};
 use skybru_protocol::jose::Jwk;
 use skybru_store::LiveRegistry;
 use skybru_store::memory::MemoryStore;
@@ -21,7 +21,12 @@ const TICK: i64 = 5;
 
 fn rules() -> RotationRules {
     let lifetimes = Lifetimes { cache: SignedDuration::from_secs(CACHE), token: SignedDuration::from_secs(TOKEN) };
-    RotationRules { lifetimes, every: Some(SignedDuration::from_secs(180)), patience: SignedDuration::ZERO }
+    RotationRules {
+        lifetimes,
+        every: Some(SignedDuration::from_secs(180)),
+        patience: SignedDuration::ZERO,
+        everywhere: EVERYWHERE,
+    }
 }
 
 fn at(second: i64) -> Timestamp {

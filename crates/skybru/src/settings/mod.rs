@@ -3,6 +3,7 @@
 mod clouds;
 mod keys;
 mod layers;
+mod lifetimes;
 mod nais;
 mod options;
 mod resolve;

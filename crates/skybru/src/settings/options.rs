@@ -7,6 +7,7 @@ use skybru_issuer::keys::KeySetProfile;
 
 use crate::cmd::issuer::holding::SealOptions;
 
+use super::lifetimes::LifetimeOptions;
 use super::store::{ReplayOptions, StoreOptions};
 use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
 
@@ -60,6 +61,9 @@ pub(crate) struct ServerOptions {
     /// How many hours beyond the cache time a switch waits for verifiers that are known, but have not fetched the new key. As long as the
     /// cache time when absent.
     pub(crate) rotate_wait_hours: Option<u32>,
+    /// Other lives than a day's: for labs and tests.
+    #[serde(default)]
+    pub(crate) lifetimes: LifetimeOptions,
     /// The address on which metrics are served, such as `127.0.0.1:9464`; nowhere when absent.
     pub(crate) metrics_listen: Option<String>,
     /// Token requests a second that each client may make, with a burst of twice as many; 0 means without limit.

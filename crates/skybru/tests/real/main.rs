@@ -17,6 +17,7 @@ mod fault;
 mod google;
 mod judges;
 mod oauth;
+mod nodes;
 mod schemathesis;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use skybru_core::IssuerUrl;
-use skybru_issuer::keys::{KeySetProfile, Lifetimes, RotationRules};
+use skybru_issuer::keys::{EVERYWHERE, KeySetProfile, Lifetimes, RotationRules};
 use skybru_issuer::private::{MAX_LIFETIME_SECONDS, Template};
 
 use super::super::Call;
@@ -88,7 +88,7 @@ impl IssuerFile {
             cache: SignedDuration::from_hours(self.key_set_cache_hours.into()),
             token: SignedDuration::from_secs(self.token_lifetime_seconds.into()),
         };
-        RotationRules { lifetimes, every: None, patience: SignedDuration::ZERO }
+        RotationRules { lifetimes, every: None, patience: SignedDuration::ZERO, everywhere: EVERYWHERE }
     }
 }
 

@@ -74,7 +74,7 @@ impl Opened {
         let server = settings.server()?;
         let (registry, data) = serve::open_registry(call, &settings).await?;
         let holding = serve::holding(call, &settings, &data)?;
-        Ok(Self::Server { keys: RegistryKeys::new(registry), holding, rules: serve::rules(server), bits: server.key_bits })
+        Ok(Self::Server { keys: RegistryKeys::new(registry), holding, rules: serve::rules(server)?, bits: server.key_bits })
     }
 
     fn rules(&self) -> RotationRules {

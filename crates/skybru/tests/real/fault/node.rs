@@ -87,7 +87,7 @@ impl Node {
 
     pub(crate) async fn wait_until_ready(&mut self, http: &reqwest::Client) {
         let url = format!("http://127.0.0.1:{}/health/ready", self.port + 2);
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let ready = http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
             if ready {

@@ -1,25 +1,53 @@
 //! From settings to what the issuers run with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::SignedDuration;
-use skybru_issuer::keys::Lifetimes;
-use skybru_issuer::{IssuerSettings, Profile};
+use skybru_issuer::keys::{EVERYWHERE, Lifetimes, RotationRules};
+use skybru_issuer::{IssuerSettings, LONGEST_TOKEN_SECONDS, Profile};
 use skybru_protocol::assertion::TimeRules;
 
 use super::super::certificate::Certificate;
 use crate::settings::{IssuerOptions, ServerOptions, Settings};
 
-/// The longest life that a client may ask for its tokens.
-const LONGEST_TOKEN_SECONDS: u32 = 7200;
+/// How often keys are looked at, and how old the registry in memory may be, where the settings do not say.
+const PACE: Duration = Duration::from_secs(5);
 
 /// How long caches and tokens live here.
-pub(super) fn lifetimes(options: &ServerOptions) -> Lifetimes {
-    Lifetimes {
-        cache: SignedDuration::from_hours(options.key_set_cache_hours.into()),
-        token: SignedDuration::from_secs(LONGEST_TOKEN_SECONDS.into()),
+fn lifetimes(options: &ServerOptions) -> Lifetimes {
+    let lives = options.lifetimes;
+    let hours = || SignedDuration::from_hours(options.key_set_cache_hours.into());
+    let longest = || SignedDuration::from_secs(LONGEST_TOKEN_SECONDS.into());
+    Lifetimes { cache: lives.key_set_cache.unwrap_or_else(hours), token: lives.longest_token.unwrap_or_else(longest) }
+}
+
+/// How often keys are looked at.
+pub(super) fn pace(options: &ServerOptions) -> Duration {
+    options.lifetimes.pace.map_or(PACE, SignedDuration::unsigned_abs)
+}
+
+/// When keys change here.
+pub(in super::super) fn rules(options: &ServerOptions) -> Result<RotationRules> {
+    let lives = options.lifetimes;
+    let named = [
+        ("key-set-cache", lives.key_set_cache, SignedDuration::ZERO),
+        ("longest-token", lives.longest_token, SignedDuration::from_secs(1)),
+        ("rotate", lives.rotate, SignedDuration::from_secs(1)),
+        ("rotate-wait", lives.rotate_wait, SignedDuration::ZERO),
+        ("pace", lives.pace, SignedDuration::from_millis(100)),
+    ];
+    for (name, value, least) in named {
+        if let Some(value) = value.filter(|value| *value < least) {
+            bail!("setting server.lifetimes.{name}: expected at least {least:#}, found {value:#}");
+        }
     }
+    let lifetimes = lifetimes(options);
+    let wait = || options.rotate_wait_hours.map_or(lifetimes.cache, |hours| SignedDuration::from_hours(hours.into()));
+    let every = lives.rotate.or(options.rotate_days.map(|days| SignedDuration::from_hours(24 * i64::from(days))));
+    let everywhere = SignedDuration::try_from(pace(options) * 3).unwrap_or(EVERYWHERE);
+    Ok(RotationRules { lifetimes, every, patience: lives.rotate_wait.unwrap_or_else(wait), everywhere })
 }
 
 pub(super) fn issuer_settings(name: &str, options: &IssuerOptions) -> Result<IssuerSettings> {

@@ -24,18 +24,16 @@ use skybru_store::LiveRegistry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::signing::{holding, rules};
+pub(super) use self::configured::rules;
+pub(super) use self::signing::holding;
 
-use self::configured::{certificate, issuer_settings};
+use self::configured::{certificate, issuer_settings, pace};
 use self::signing::Signing;
 use super::super::{Call, Outcome};
 use super::certificate::Certificate;
 use super::stores;
 use crate::cmd;
 use crate::settings::{ServerOptions, Settings};
-
-/// How often keys and certificate are looked at.
-const TICK: Duration = Duration::from_secs(5);
 
 /// Arguments of `issuer serve`.
 #[derive(Debug, Args)]
@@ -59,14 +57,15 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let stopped = cmd::up::stop_signal()?;
 
     let stores = stores::open(call, &settings, &options, &data).await?;
-    let registry = load_registry(call, &stores).await?;
+    let registry = load_registry(call, &stores, configured::pace(&options)).await?;
     let stores::Stores { ledger, audit, .. } = stores;
     // Other nodes change it, and commands beside a running server do.
     let following = Arc::clone(&registry);
     tokio::spawn(async move { following.follow().await });
 
     let certificate = certificate(&settings, &options)?;
-    let signing = Signing::new(registry.clone(), holding(call, &settings, &data)?, &options);
+    let signing = Signing::new(registry.clone(), holding(call, &settings, &data)?, &options)?;
+    let (pace, lifetimes) = (pace(&options), signing.rules().lifetimes);
     let (metrics, limits) = (Metrics::shared(), limits(call, &options));
     let mut server =
         Server { options, data, signing, limits: limits.clone(), metrics: metrics.clone(), issuers: Vec::new(), certificate };
@@ -78,7 +77,12 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
         listeners.push((server.listen(&key, &issuer.listen).await?, issuer_settings.url.to_string()));
         let key_set = issuer.key_set.unwrap_or_else(|| issuer_settings.profile.key_set());
         let built = Issuer::new(issuer_settings, ring.clone(), registry.clone(), ledger.clone(), call.system.ctx.clone());
-        let built = built.with_key_set(key_set).with_limits(limits.clone()).with_metrics(metrics.clone());
+        let built = built
+            .with_lifetimes(lifetimes)
+            .with_keys_good_for(pace * 2)
+            .with_key_set(key_set)
+            .with_limits(limits.clone())
+            .with_metrics(metrics.clone());
         server.issuers.push(Arc::new(trust::adapt(&settings, name, issuer, &registry, built)?));
     }
     // Tokens for the API come from the issuer that is meant for APIs.
@@ -111,11 +115,16 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     }
     announce(call, &shown, &api_url, shown_metrics.as_deref(), &server.data.join("operator.toml"))?;
 
+    let mut changes = registry.changes();
+    let mut ticks = tokio::time::interval(pace);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     tokio::pin!(stopped);
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            () = tokio::time::sleep(TICK) => server.tick(call.system.ctx.clock.now()).await,
+            _ = ticks.tick() => server.tick(call.system.ctx.clock.now()).await,
+            // Another node, or a command beside it, may have changed the keys: in an emergency nobody waits for the next look.
+            Ok(()) = changes.changed() => server.follow_keys().await,
         }
     }
     call.printer.say("stopping: running requests may finish");
@@ -137,12 +146,12 @@ fn data_folder(settings: &Settings) -> Result<PathBuf> {
 pub(super) async fn open_registry(call: &Call, settings: &Settings) -> Result<(Arc<LiveRegistry>, PathBuf)> {
     let data = data_folder(settings)?;
     let stores = stores::open(call, settings, settings.server()?, &data).await?;
-    Ok((load_registry(call, &stores).await?, data))
+    Ok((load_registry(call, &stores, configured::pace(settings.server()?)).await?, data))
 }
 
-async fn load_registry(call: &Call, stores: &stores::Stores) -> Result<Arc<LiveRegistry>> {
+async fn load_registry(call: &Call, stores: &stores::Stores, stale_after: Duration) -> Result<Arc<LiveRegistry>> {
     let registry = LiveRegistry::load(Arc::clone(&stores.registry)).await.context("cannot read the registry")?;
-    Ok(Arc::new(registry.audited(stores.ledger.clone(), Arc::clone(&call.system.ctx.clock))))
+    Ok(Arc::new(registry.stale_after(stale_after).audited(stores.ledger.clone(), Arc::clone(&call.system.ctx.clock))))
 }
 
 fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, metrics: Option<&str>, operator: &Path) -> Result<()> {
@@ -161,6 +170,15 @@ fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, metrics: Opti
 }
 
 impl Server {
+    /// Signs and publishes as the registry says by now.
+    async fn follow_keys(&self) {
+        match self.signing.changed_ring().await {
+            Ok(Some(ring)) => self.issuers.iter().for_each(|issuer| issuer.replace_keys(ring.clone())),
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the signing keys have changed and cannot be used"),
+        }
+    }
+
     /// Looks at keys and certificate. What fails is told and tried again: the server goes on with what it has.
     async fn tick(&self, now: Timestamp) {
         if let Some(certificate) = &self.certificate
@@ -169,16 +187,19 @@ impl Server {
             tracing::error!(error = format!("{error:#}"), "the certificate cannot be read again");
         }
         self.limits.forget_idle();
-        match self.signing.advance(&self.issuers, now).await {
+        if let Err(error) = self.signing.advance(&self.issuers, now).await {
+            self.metrics.key_error();
+            tracing::error!(error = format!("{error:#}"), "the signing keys cannot go on");
+        }
+        // What the registry says holds, also when this node could not add to it.
+        match self.signing.ring().await {
             Ok(ring) => {
                 self.signing.count(&self.metrics, now);
-                for issuer in &self.issuers {
-                    issuer.replace_keys(ring.clone());
-                }
+                self.issuers.iter().for_each(|issuer| issuer.replace_keys(ring.clone()));
             }
             Err(error) => {
                 self.metrics.key_error();
-                tracing::error!(error = format!("{error:#}"), "the signing keys cannot be looked at");
+                tracing::error!(error = format!("{error:#}"), "the signing keys cannot be used");
             }
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use skybru_core::KeyId;
 use skybru_issuer::keys::{KeyBook, KeyState, PublishedKey, RegistryKeys, RotationRules, SharedKeysError, SwitchError};
 use skybru_issuer::metrics::Metrics;
 use skybru_issuer::{Issuer, KeyRing};
@@ -13,7 +14,7 @@ use skybru_signer::{Signer, x5c};
 use skybru_store::LiveRegistry;
 
 use super::super::holding::Holding;
-use super::configured::lifetimes;
+use super::configured::rules;
 use crate::cmd::Call;
 use crate::lab::files;
 use crate::settings::{ServerOptions, Settings, StoreKind};
@@ -27,16 +28,10 @@ pub(super) struct Signing {
     holding: Holding,
     rules: RotationRules,
     bits: u32,
-    /// The signer in use; opening one may mean a log-in, or a second of work.
-    opened: Mutex<Option<Arc<dyn Signer>>>,
-}
-
-/// When keys change here.
-pub(in super::super) fn rules(options: &ServerOptions) -> RotationRules {
-    let lifetimes = lifetimes(options);
-    let patience = options.rotate_wait_hours.map_or(lifetimes.cache, |hours| SignedDuration::from_hours(hours.into()));
-    let every = options.rotate_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
-    RotationRules { lifetimes, every, patience }
+    /// The signers in use and to come: opening one may mean a log-in, or a second of work.
+    opened: Mutex<BTreeMap<KeyId, Arc<dyn Signer>>>,
+    /// The book of which the issuers' keys were made last.
+    used: Mutex<Option<KeyBook>>,
 }
 
 /// Where private halves are. Without a seal in the settings one is made beside the database: that keeps keys out of copies of the
@@ -62,14 +57,20 @@ pub(in super::super) fn holding(call: &Call, settings: &Settings, data: &std::pa
 }
 
 impl Signing {
-    pub(super) fn new(registry: Arc<LiveRegistry>, holding: Holding, options: &ServerOptions) -> Self {
-        Self {
+    pub(super) fn new(registry: Arc<LiveRegistry>, holding: Holding, options: &ServerOptions) -> Result<Self> {
+        Ok(Self {
             keys: RegistryKeys::new(registry),
             holding,
-            rules: rules(options),
+            rules: rules(options)?,
             bits: options.key_bits,
-            opened: Mutex::new(None),
-        }
+            opened: Mutex::default(),
+            used: Mutex::default(),
+        })
+    }
+
+    /// What these keys rest on.
+    pub(super) fn rules(&self) -> RotationRules {
+        self.rules
     }
 
     /// Makes a key if one is due. Of several nodes that make one at the same time, one succeeds.
@@ -138,15 +139,39 @@ impl Signing {
     pub(super) async fn ring(&self) -> Result<KeyRing> {
         let book = self.keys.read()?;
         let kid = book.keys.signer()?.kid.clone();
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let signer = if let Some(signer) = opened.filter(|signer| *signer.kid() == kid) {
-            signer
-        } else {
-            let signer = self.holding.open(&kid, &book.holder(&kid)).await?;
-            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&signer));
-            signer
-        };
+        let signer = self.open(&book, &kid).await?;
+        if let Some(next) = book.prepared()
+            && let Err(error) = self.open(&book, &next.kid).await
+        {
+            // Told while there is time to mend it.
+            tracing::error!(
+                kid = next.kid.as_str(),
+                error = format!("{error:#}"),
+                "the key that will sign next cannot be opened"
+            );
+        }
+        let needed = |kid: &KeyId| book.prepared().is_some_and(|next| next.kid == *kid) || *signer.kid() == *kid;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).retain(|kid, _| needed(kid));
         let others: Vec<PublishedKey> = book.published();
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(book);
         Ok(KeyRing::new(signer, &others))
+    }
+
+    /// The same, when somebody has changed the book since.
+    pub(super) async fn changed_ring(&self) -> Result<Option<KeyRing>> {
+        let book = self.keys.read()?;
+        if self.used.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&book) {
+            return Ok(None);
+        }
+        self.ring().await.map(Some)
+    }
+
+    async fn open(&self, book: &KeyBook, kid: &KeyId) -> Result<Arc<dyn Signer>> {
+        if let Some(signer) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(kid) {
+            return Ok(Arc::clone(signer));
+        }
+        let signer = self.holding.open(kid, &book.holder(kid)).await?;
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(kid.clone(), Arc::clone(&signer));
+        Ok(signer)
     }
 }

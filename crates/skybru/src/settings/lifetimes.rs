@@ -1,0 +1,22 @@
+//! How long keys, key sets and tokens live, where it is not days: in labs, and in tests of rotation.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+/// `[server.lifetimes]`: durations such as `1s500ms` or `PT24H`. No cloud keeps a key set for less than hours, whatever it is told: with
+/// these an issuer is for verifiers that do as `Cache-Control` says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct LifetimeOptions {
+    /// How long verifiers may keep the key set, instead of `key-set-cache-hours`.
+    pub(crate) key_set_cache: Option<SignedDuration>,
+    /// The longest life of a token: two hours when absent.
+    pub(crate) longest_token: Option<SignedDuration>,
+    /// After how long another key signs, instead of `rotate-days`.
+    pub(crate) rotate: Option<SignedDuration>,
+    /// How much longer than the cache time a switch waits for known verifiers, instead of `rotate-wait-hours`.
+    pub(crate) rotate_wait: Option<SignedDuration>,
+    /// How often keys are looked at, and how old the registry in memory may be: five seconds when absent. A new key is everywhere after
+    /// three times this.
+    pub(crate) pace: Option<SignedDuration>,
+}
