@@ -18,6 +18,7 @@ use crate::keys::{Fetches, KeyRing, KeySetProfile, Lifetimes};
 use crate::limits::RateLimits;
 use crate::metrics::Metrics;
 use crate::profile::Profile;
+use crate::tally::Tally;
 
 /// What an issuer is told at start.
 #[derive(Debug, Clone)]
@@ -58,6 +59,7 @@ pub struct Issuer {
     pub(crate) limits: Option<Arc<RateLimits>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: LastReadiness,
+    pub(crate) tally: Tally,
 }
 
 impl Issuer {
@@ -89,6 +91,7 @@ impl Issuer {
             limits: None,
             metrics: Metrics::shared(),
             readiness: LastReadiness::default(),
+            tally: Tally::default(),
         }
     }
 

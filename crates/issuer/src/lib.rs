@@ -29,6 +29,7 @@ pub mod private;
 pub mod profile;
 pub mod refusal;
 pub mod selfservice;
+mod tally;
 
 pub use compat::Compat;
 pub use issuer::{Issuer, IssuerSettings, LONGEST_TOKEN_SECONDS};

@@ -57,8 +57,18 @@ struct Granted {
 impl Issuer {
     /// Answers a token request.
     pub async fn token(&self, form: TokenForm) -> Result<TokenAnswer, GrantError> {
+        let answer = self.grant(form).await;
+        match &answer {
+            // What failed could perhaps not be written down at that moment.
+            Err(fault) if fault.is_fault() => self.count_refusal(fault, None),
+            _ => {}
+        }
+        answer
+    }
+
+    async fn grant(&self, form: TokenForm) -> Result<TokenAnswer, GrantError> {
         self.must_be_fresh()?;
-        let assertion = self.parse(form)?;
+        let assertion = self.parse(form).inspect_err(|refusal| self.count_refusal(refusal, None))?;
         let claimed = assertion.claimed_client().clone();
         let (proven, assertion) = match self.authenticate(assertion).await {
             Ok(proven) => proven,
@@ -92,7 +102,9 @@ impl Issuer {
         let organisation = client.client.supplier_orgno.unwrap_or(client.client.client_orgno);
         limits.check(&client.client.client_id, organisation).map_err(|(limit, seconds)| {
             self.metrics.limited(limit.name());
-            GrantError::TooOften { limit: limit.name(), seconds }
+            let refusal = GrantError::TooOften { limit: limit.name(), seconds };
+            self.count_refusal(&refusal, Some(&client.client));
+            refusal
         })
     }
 

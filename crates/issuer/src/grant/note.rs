@@ -1,18 +1,20 @@
 //! What the audit log says about a token.
 //!
-//! No secret and no person: a `pid` is not written down. What an unknown client asks for is not either, so that strangers cannot fill the
-//! log; the ordinary log has it.
+//! No secret and no person: a `pid` is not written down. Refusals that anybody can cause are counted ([`tally`](crate::tally)), so that
+//! strangers cannot fill the log; the ordinary log has them one by one.
 
 use skybru_core::{OrgId, OrgNumber, ScopeSet};
 use skybru_protocol::assertion::{Fingerprint, VerifiedAssertion};
 use skybru_protocol::base64url;
 use skybru_protocol::claims::Party;
 use skybru_store::audit::{Entry, Event};
+use skybru_store::registry::Client;
 
 use super::Granted;
 use super::proof::Proven;
 use crate::issuer::Issuer;
 use crate::refusal::GrantError;
+use crate::tally::Kind;
 
 fn number(party: &Party) -> Option<OrgNumber> {
     party.id.parse::<OrgId>().ok().map(OrgId::number)
@@ -83,15 +85,41 @@ impl Issuer {
 
     /// A refusal of somebody who names a client and does not prove it.
     pub(super) async fn note_stranger(&self, claimed: &str, refusal: GrantError) -> GrantError {
-        if !self.ledger.is_audited() || matches!(refusal, GrantError::ClientNotFound) {
+        if !self.ledger.is_audited() || refusal.is_fault() {
+            return refusal;
+        }
+        if matches!(refusal, GrantError::ClientNotFound) {
+            self.count_refusal(&refusal, None);
+            return refusal;
+        }
+        let kind = Kind { code: code(&refusal), client: Some(claimed.to_owned()), ..Kind::default() };
+        if !self.tally.is_single(kind, self.ctx.clock.now()) {
             return refusal;
         }
         let entry = Entry { client: Some(claimed.to_owned()), code: Some(code(&refusal)), ..self.entry(Event::TokenRefused) };
         self.ledger.note(entry).await.err().map_or(refusal, GrantError::from)
     }
+
+    /// A refusal that is counted; `client` where somebody has proven to be it.
+    pub(crate) fn count_refusal(&self, refusal: &GrantError, client: Option<&Client>) {
+        if !self.ledger.is_audited() {
+            return;
+        }
+        let kind = Kind {
+            code: code(refusal),
+            client: client.map(|client| client.client_id.to_string()),
+            consumer: client.map(|client| client.client_orgno),
+            supplier: client.and_then(|client| client.supplier_orgno),
+        };
+        self.tally.count(kind, self.ctx.clock.now());
+    }
 }
 
 fn code(refusal: &GrantError) -> String {
+    if let GrantError::TooOften { limit, .. } = refusal {
+        // The caller reads the same word as for a fault.
+        return format!("too_many_requests {limit}");
+    }
     let word = refusal.code().as_str();
     refusal.mp_code().map_or_else(|| word.to_owned(), |number| format!("{word} {number}"))
 }

@@ -28,7 +28,10 @@ pub(super) async fn token(
     let started = Instant::now();
     let answer = match form(query.as_deref(), &headers, body) {
         Ok(form) => issuer.token(form).await,
-        Err(refusal) => Err(refusal),
+        Err(refusal) => {
+            issuer.count_refusal(&refusal, None);
+            Err(refusal)
+        }
     };
     let code = answer.as_ref().err().map_or("issued", |error| error.code().as_str());
     issuer.metrics.token(issuer.profile().name(), code, started.elapsed());

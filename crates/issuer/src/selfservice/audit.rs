@@ -6,6 +6,7 @@ use serde_json::Value;
 use skybru_core::OrgNumber;
 use skybru_store::StoreError;
 use skybru_store::audit::{AuditQuery, Place, Recorded};
+use utoipa::ToSchema;
 
 use super::{ApiError, Caller, Right, SelfService};
 
@@ -30,9 +31,10 @@ pub struct AuditFilter {
 }
 
 /// A page of entries, by time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AuditPage {
     /// The entries: what was written, and where in which chain it stands.
+    #[schema(value_type = Vec<Object>)]
     pub entries: Vec<Value>,
     /// What to give as `after` for the next page; absent when there is none now.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,9 +13,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::error::Body as ErrorBody;
 use super::{
-    AccessView, ClientInput, ClientView, ConsentInput, ConsentView, DelegationSourceInput, DelegationSourceView, DelegationView,
-    KeySetInput, KeySetView, OnBehalfOfInput, OnBehalfOfView, OrganisationInput, ScopeInput, ScopeView, SystemUserInput,
-    SystemUserView,
+    AccessView, AuditPage, ClientInput, ClientView, ConsentInput, ConsentView, DelegationSourceInput, DelegationSourceView,
+    DelegationView, KeySetInput, KeySetView, OnBehalfOfInput, OnBehalfOfView, OrganisationInput, ScopeInput, ScopeView,
+    SystemUserInput, SystemUserView,
 };
 
 /// What a call takes, or answers.
@@ -230,6 +230,16 @@ const CALLS: &[Call] = {
         ),
         (
             Get,
+            "/audit",
+            "Read what the audit log says about the own organisation, by pages",
+            true,
+            &["since", "after", "limit", "orgno"],
+            Nothing,
+            "200",
+            One("AuditPage"),
+        ),
+        (
+            Get,
             "/altinn/admin/clients",
             "List clients (Altinn's platform)",
             true,
@@ -352,6 +362,7 @@ fn schemas(components: ComponentsBuilder) -> ComponentsBuilder {
         add::<ConsentView>,
         add::<OrganisationInput>,
         add::<OrganisationResponse>,
+        add::<AuditPage>,
     ];
     adders.into_iter().fold(components, |components, add| add(components))
 }
@@ -405,7 +416,11 @@ fn path_item((method, path, summary, protected, query, takes, status, answers): 
 
 fn parameter(name: &str, place: ParameterIn) -> Parameter {
     let is_path = matches!(place, ParameterIn::Path);
-    let kind = if matches!(name, "inactive" | "accessible_for_all") { Type::Boolean } else { Type::String };
+    let kind = match name {
+        "inactive" | "accessible_for_all" => Type::Boolean,
+        "limit" => Type::Integer,
+        _ => Type::String,
+    };
     let required = if is_path { Required::True } else { Required::False };
     ParameterBuilder::new()
         .name(name)

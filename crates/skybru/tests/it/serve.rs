@@ -327,6 +327,67 @@ fn the_audit_log_tells_what_was_issued_and_changed() {
     assert!(stdout(&output).contains("the ends that were kept"), "{}", stdout(&output));
 }
 
+/// What strangers cause stands in the log as counts, however often they come; what is done in a client's name, one by one at first.
+#[test]
+fn refusals_that_anybody_can_cause_are_counted_in_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = settings(folder.path(), "client-requests-per-second = 3");
+    let server = Server::start(folder.path());
+    onboard(folder.path(), port);
+    let reader: toml::Table = std::fs::read_to_string(folder.path().join("reader.toml")).unwrap().parse().unwrap();
+    let id = reader["clients"]["reader"]["client-id"].as_str().unwrap().to_owned();
+    let key = std::fs::read_to_string(folder.path().join("reader.jwk")).unwrap();
+    let key = skybru_protocol::jose::SigningKey::from_text(&key, None).unwrap();
+    let issuer = format!("http://localhost:{}", port + 2);
+    let signed = |client: &str, jti: &str| {
+        let now = now();
+        let claims = serde_json::json!({"aud": issuer, "iss": client, "scope": "fjordbuss:timetables.read", "iat": now,
+            "exp": now + 60, "jti": jti});
+        key.sign(None, &claims).unwrap()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = |assertion: &str| -> u16 {
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion)];
+        runtime.block_on(async { http.post(format!("{issuer}/token")).form(&form).send().await.unwrap().status().as_u16() })
+    };
+    for number in 0..30 {
+        assert_eq!(ask("garbage"), 400);
+        assert_eq!(ask(&signed("00000000-0000-0000-0000-000000000000", &number.to_string())), 400);
+        // In the consumer's name, with a signature that does not hold.
+        let good = signed(&id, &format!("forged-{number}"));
+        assert_eq!(ask(&format!("{}{}", &good[..good.len() - 8], "AAAAAAAA")), 400);
+    }
+    let limited = (0..40).filter(|number| ask(&signed(&id, &format!("good-{number}"))) == 429).count();
+    assert!(limited > 0);
+    server.stop();
+    let text = run(program(folder.path(), &["issuer", "audit", "export"]));
+    let refused: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|entry: &Value| entry["event"] == "token_refused")
+        .collect();
+    let of = |code: &str| -> Vec<&Value> { refused.iter().filter(|entry| entry["code"] == code).collect() };
+    let counted = |code: &str| of(code).iter().filter_map(|entry| entry["count"].as_u64()).sum::<u64>();
+    assert_eq!(counted("invalid_request MP-011"), 30);
+    assert_eq!(counted("invalid_grant MP-100"), 30);
+    assert!(of("invalid_request MP-011").len() <= 2 && of("invalid_grant MP-100").len() <= 2, "one entry a minute");
+    let forged = of("invalid_grant MP-124");
+    let single = forged.iter().filter(|entry| entry["count"].is_null()).count();
+    assert!((10..=20).contains(&single), "{single} one by one");
+    assert_eq!(single as u64 + counted("invalid_grant MP-124"), 30);
+    assert!(forged.iter().all(|entry| entry["client"] == id.as_str() && entry["consumer"].is_null()), "nothing was proven");
+    let too_often = of("too_many_requests client");
+    assert_eq!(counted("too_many_requests client"), limited as u64);
+    assert!(too_often.iter().all(|entry| entry["consumer"] == "310702641"), "{too_often:?}");
+    run(program(folder.path(), &["issuer", "audit", "verify"]));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real server has the real clock")]
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
 /// A setting that would let an assertion be used once on each node is refused.
 #[test]
 fn used_assertions_of_several_nodes_do_not_lie_on_one() {

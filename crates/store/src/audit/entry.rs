@@ -14,7 +14,7 @@ pub enum Event {
     TokenIssued,
     /// A token was not signed after all.
     TokenWithdrawn,
-    /// A token was refused.
+    /// A token was refused; or several were, where there is a `count`.
     TokenRefused,
     /// The registry is about to be changed.
     RegistryChanged,
@@ -70,6 +70,12 @@ pub struct Entry {
     /// Why not: the OAuth code, and Maskinporten's where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// How many refusals of this kind there were, when they were counted and not written down one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// When the first of them happened; `at` is after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// What was changed in the registry: kinds and names, no values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
@@ -100,6 +106,8 @@ impl Entry {
             kid: None,
             expires: None,
             code: None,
+            count: None,
+            since: None,
             changes: Vec::new(),
             node: None,
             heads: Vec::new(),

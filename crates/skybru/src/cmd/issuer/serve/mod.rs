@@ -132,6 +132,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     for one in running {
         let _ = one.await;
     }
+    server.write_tallies(true).await;
     Ok(Outcome::Done)
 }
 
@@ -170,6 +171,16 @@ fn announce(call: &Call, issuers: &[serde_json::Value], api: &str, metrics: Opti
 }
 
 impl Server {
+    /// Refusals that are counted go into the audit log once a minute.
+    async fn write_tallies(&self, all: bool) {
+        for issuer in &self.issuers {
+            if let Err(error) = issuer.write_tally(all).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, issuer = issuer.url().as_str(), "counted refusals cannot be written down now");
+            }
+        }
+    }
+
     /// Signs and publishes as the registry says by now.
     async fn follow_keys(&self) {
         match self.signing.changed_ring().await {
@@ -187,6 +198,7 @@ impl Server {
             tracing::error!(error = format!("{error:#}"), "the certificate cannot be read again");
         }
         self.limits.forget_idle();
+        self.write_tallies(false).await;
         if let Err(error) = self.signing.advance(&self.issuers, now).await {
             self.metrics.key_error();
             tracing::error!(error = format!("{error:#}"), "the signing keys cannot go on");
