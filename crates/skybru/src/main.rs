@@ -13,13 +13,13 @@ mod print;
 mod report;
 mod settings;
 mod system;
+mod telemetry;
 mod wire;
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
 use crate::cmd::{Call, Outcome};
@@ -38,13 +38,22 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Result<Outcome> {
     let system = System::real().context("cannot see where this program runs")?;
-    if !matches!(&cli.command, Command::Credentials(args) if args.is_silent()) {
-        log(cli.global.verbose, system.var("SKYBRU_LOG"), system.var("SKYBRU_LOG_FORMAT"))?;
-    }
     let printer = Printer::new(&cli.global, &system);
     let call = Call { system, printer, config: cli.global.config };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let mut traces = None;
+    if !matches!(&cli.command, Command::Credentials(args) if args.is_silent()) {
+        // Settings that cannot be read are told by the command.
+        let serves = matches!(&cli.command, Command::Issuer(args) if args.serves());
+        let telemetry = serves.then(|| call.settings().ok()?.options.telemetry).flatten();
+        let telemetry = telemetry.as_ref().map(|telemetry| (telemetry, runtime.handle()));
+        let var = |name| call.system.var(name);
+        traces = telemetry::start(cli.global.verbose, var("SKYBRU_LOG"), var("SKYBRU_LOG_FORMAT"), telemetry)?;
+    }
     let outcome = runtime.block_on(run(&call, cli.command, cli.global.verbose > 0));
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     // A blocked read of a terminal must not hold the program back.
     runtime.shutdown_background();
     outcome
@@ -74,22 +83,4 @@ async fn run(call: &Call, command: Command, loud: bool) -> Result<Outcome> {
         Command::Man(args) => cmd::man::run(call, &args),
         Command::Completions(args) => cmd::completions::run(call, &args),
     }
-}
-
-/// Logs go to stderr. Quiet by default: commands say what matters themselves.
-fn log(verbose: u8, filter: Option<&str>, format: Option<&str>) -> Result<()> {
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let filter =
-        EnvFilter::try_new(filter.unwrap_or(level)).context("SKYBRU_LOG is not a filter such as info,skybru_issuer=debug")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    match format {
-        None | Some("text") => lines.init(),
-        Some("json") => lines.json().flatten_event(true).init(),
-        Some(other) => anyhow::bail!("SKYBRU_LOG_FORMAT: expected text or json, found {other:?}"),
-    }
-    Ok(())
 }

@@ -24,6 +24,7 @@ use skybru_protocol::base64url;
 use skybru_protocol::claims::{AccessTokenClaims, Audience, Party};
 use skybru_protocol::oauth::{JWT_BEARER, TokenAnswer, TokenForm};
 use skybru_signer::sign_token;
+use tracing::Instrument as _;
 
 use crate::Profile;
 use crate::issuer::Issuer;
@@ -87,7 +88,9 @@ impl Issuer {
             let issued = self.issued(&granted, fingerprint);
             (issued, self.refused(&proven, &assertion, &GrantError::Replayed))
         });
-        let first = self.ledger.use_up(fingerprint, assertion.forgotten_after(), entries).await?;
+        let span = tracing::info_span!(target: "skybru::trace", "issuer.assertion.use_up");
+        let used = self.ledger.use_up(fingerprint, assertion.forgotten_after(), entries).instrument(span);
+        let first = used.await?;
         let assertion = assertion.into_unused(first).ok_or(GrantError::Replayed)?;
         let signed = self.sign(&assertion, &granted).await;
         if signed.is_err() {
@@ -165,7 +168,15 @@ impl Issuer {
     /// The signature. Only an assertion that was used now, for the first time, gets here.
     async fn sign(&self, _: &UnusedAssertion, granted: &Granted) -> Result<TokenAnswer, GrantError> {
         let claims = &granted.claims;
-        let access_token = sign_token(granted.keys.active(), granted.typ, claims).await?;
+        let span = tracing::info_span!(
+            target: "skybru::trace",
+            "issuer.token.sign",
+            client.id = claims.client_id,
+            consumer.org = claims.consumer.id,
+            kid = granted.keys.active().kid().as_str(),
+            jti = claims.jti,
+        );
+        let access_token = sign_token(granted.keys.active(), granted.typ, claims).instrument(span).await?;
         tracing::info!(
             client.id = claims.client_id,
             consumer.org = claims.consumer.id,

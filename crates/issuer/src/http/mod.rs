@@ -22,6 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use metrics::metrics_routes;
+pub use report::TraceId;
 pub use server::{Limits, Peer, serve};
 
 use crate::issuer::Issuer;

@@ -13,9 +13,14 @@ use skybru_core::Ctx;
 
 /// The id under which a request can be found in the log: 32 lower-case hexadecimal digits, as in W3C trace context.
 #[derive(Debug, Clone)]
-pub(super) struct TraceId(pub(super) Arc<str>);
+pub struct TraceId(pub(super) Arc<str>);
 
 impl TraceId {
+    /// One that somebody has chosen already: a layer around these routes that puts it into the request's extensions.
+    pub fn known(text: &str) -> Self {
+        Self(text.into())
+    }
+
     fn new(ctx: &Ctx) -> Self {
         let mut bytes = [0; 16];
         ctx.randomness.fill(&mut bytes);
@@ -41,7 +46,7 @@ pub(super) struct Failure {
 
 /// Gives every request its trace id, and logs each failure once, with its chain of causes.
 pub(super) async fn report(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Response {
-    let trace_id = TraceId::new(&ctx);
+    let trace_id = request.extensions().get().cloned().unwrap_or_else(|| TraceId::new(&ctx));
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(trace_id.clone());
     let mut response = next.run(request).await;

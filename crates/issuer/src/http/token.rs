@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::json;
 use skybru_protocol::oauth::{OAuthCode, TokenAnswer, TokenForm};
+use tracing::Instrument as _;
 
 use super::report::{Failure, TraceId};
 use crate::issuer::Issuer;
@@ -26,14 +27,21 @@ pub(super) async fn token(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let started = Instant::now();
+    let span = tracing::info_span!(
+        target: "skybru::trace",
+        "issuer.token.grant",
+        issuer = issuer.url().as_str(),
+        oauth.code = tracing::field::Empty
+    );
     let answer = match form(query.as_deref(), &headers, body) {
-        Ok(form) => issuer.token(form).await,
+        Ok(form) => issuer.token(form).instrument(span.clone()).await,
         Err(refusal) => {
             issuer.count_refusal(&refusal, None);
             Err(refusal)
         }
     };
     let code = answer.as_ref().err().map_or("issued", |error| error.code().as_str());
+    span.record("oauth.code", code);
     issuer.metrics.token(issuer.profile().name(), code, started.elapsed());
     match answer {
         Ok(answer) => granted(&answer),

@@ -1,3 +1,4 @@
 //! HTTP that the binary itself serves.
 
 pub(crate) mod agent;
+pub(crate) mod trace;

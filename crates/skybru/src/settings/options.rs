@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use skybru_issuer::keys::KeySetProfile;
 
 use crate::cmd::issuer::holding::SealOptions;
+use crate::telemetry::TelemetryOptions;
 
 use super::lifetimes::LifetimeOptions;
 use super::store::{ReplayOptions, StoreOptions};
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) registry: Option<RegistryOptions>,
     /// What `skybru issuer serve` needs beside its issuers.
     pub(crate) server: Option<ServerOptions>,
+    /// Where traces go.
+    pub(crate) telemetry: Option<TelemetryOptions>,
     /// The issuers of `skybru issuer serve`, by a name of our own.
     pub(crate) issuers: BTreeMap<String, IssuerOptions>,
 }

@@ -24,6 +24,7 @@ mod rotate;
 mod serve;
 #[path = "../support/mod.rs"]
 mod support;
+mod telemetry;
 mod tools;
 mod trust;
 mod try_it;

@@ -32,6 +32,13 @@ pub(crate) struct IssuerArgs {
     action: Action,
 }
 
+impl IssuerArgs {
+    /// Whether it runs a server.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.action, Action::Serve(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Run issuers and the self-service API until stopped

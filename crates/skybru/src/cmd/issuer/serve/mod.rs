@@ -33,6 +33,7 @@ use super::super::{Call, Outcome};
 use super::certificate::Certificate;
 use super::stores;
 use crate::cmd;
+use crate::http::trace::traced;
 use crate::settings::{ServerOptions, Settings};
 
 /// Arguments of `issuer serve`.
@@ -99,15 +100,17 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
 
     let stop = CancellationToken::new();
     let tls = server.certificate.as_ref().map(Certificate::config);
+    let is_traced = settings.options.telemetry.as_ref().is_some_and(|telemetry| telemetry.otlp_endpoint.is_some());
+    let traced = |routes| if is_traced { traced(routes) } else { routes };
     let mut running = Vec::new();
     let mut shown = Vec::new();
     let mut shown_metrics = None;
     for (issuer, (listener, url)) in server.issuers.iter().zip(listeners) {
         shown.push(json!({"url": url, "profile": issuer.profile().name(), "listen": listener.local_addr()?}));
-        let serving = serve(listener, tls.clone(), issuer_routes(issuer.clone()), Limits::default(), stop.clone());
+        let serving = serve(listener, tls.clone(), traced(issuer_routes(issuer.clone())), Limits::default(), stop.clone());
         running.push(tokio::spawn(serving));
     }
-    running.push(tokio::spawn(serve(api, tls, selfservice_routes(service), Limits::default(), stop.clone())));
+    running.push(tokio::spawn(serve(api, tls, traced(selfservice_routes(service)), Limits::default(), stop.clone())));
     if let Some(address) = &server.options.metrics_listen {
         let listener = listen_on("server.metrics-listen", address).await?;
         shown_metrics = Some(format!("http://{}/metrics", listener.local_addr()?));
