@@ -16,8 +16,8 @@ mod endurance;
 mod fault;
 mod google;
 mod judges;
-mod oauth;
 mod nodes;
+mod oauth;
 mod schemathesis;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;
