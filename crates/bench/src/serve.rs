@@ -101,7 +101,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<()> {
             if args.audit { Ledger::apart(log, store) } else { (log as Arc<dyn AssertionLog>).into() }
         }
     };
-    let key = SigningKey::from_text(&std::fs::read_to_string(&args.key).context("reading the key")?, None)?;
+    let key = SigningKey::from_any_text(&std::fs::read_to_string(&args.key).context("reading the key")?, None)?;
     let settings = IssuerSettings {
         url: args.url.parse()?,
         profile: Profile::Skyporten { cloud_metadata: true },
