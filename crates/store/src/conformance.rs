@@ -318,13 +318,12 @@ fn issued(n: u8) -> Entry {
 /// When the backend does not conform.
 pub async fn audit<S: AssertionLog + Journal + AuditStore + 'static>(store: Arc<S>) {
     let late = i64::from(u32::MAX);
-    let again = || Entry { code: Some("MP-012".to_owned()), ..Entry::new(NOW, Event::TokenRefused) };
     let calls: Vec<_> = (0..40_u8)
         .map(|n| {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 // Each assertion twice, at once.
-                store.record_and_append(Fingerprint([n / 2; 32]), late, issued(n), again()).await.expect("record")
+                store.record_and_append(Fingerprint([n / 2; 32]), late, issued(n)).await.expect("record")
             })
         })
         .collect();
@@ -341,7 +340,7 @@ pub async fn audit<S: AssertionLog + Journal + AuditStore + 'static>(store: Arc<
 
     let all = store.entries(&AuditQuery { limit: 1000, ..AuditQuery::default() }).await.expect("read");
     let count = |event: &str| all.iter().filter(|entry| entry.body.contains(event)).count();
-    assert_eq!((count("token_issued"), count("token_refused"), count("token_withdrawn")), (20, 20, 1));
+    assert_eq!((count("token_issued"), count("token_withdrawn")), (20, 1), "a use that was not the first leaves no entry");
 
     // By pages, and only what concerns an organisation.
     let mut query = AuditQuery { org: Some(org("310702641")), limit: 7, ..AuditQuery::default() };
@@ -354,14 +353,14 @@ pub async fn audit<S: AssertionLog + Journal + AuditStore + 'static>(store: Arc<
             break;
         }
     }
-    assert_eq!(seen.len(), 20, "the refusals name nobody");
+    assert_eq!(seen.len(), 20, "the others name somebody else, or nobody");
     assert!(seen.is_sorted_by(|a, b| a < b), "in the order of time, none twice");
     let later =
         AuditQuery { since: (NOW + jiff::SignedDuration::from_secs(30)).as_millisecond(), limit: 1000, ..AuditQuery::default() };
     assert!(store.entries(&later).await.expect("read").iter().all(|entry| entry.at >= later.since));
 
     let verified = audit::verify(&*store, &[]).await.expect("read").expect("the chains hold");
-    assert!(verified.entries >= 42);
+    assert!(verified.entries >= 22);
     let kept = audit::Head { hash: audit::Hash([1; 32]), ..verified.heads[0].clone() };
     assert!(audit::verify(&*store, &[kept]).await.expect("read").is_err(), "another end was kept");
     audit::verify(&*store, &verified.heads).await.expect("read").expect("the ends that were kept are found");

@@ -75,6 +75,8 @@ async fn run<B: Backend>(mut backend: B, mut receiver: mpsc::Receiver<Waiting<B:
         tokio::select! {
             first = receiver.recv() => {
                 let Some(first) = first else { return };
+                // Whoever is ready to ask as well joins this batch: the fewer batches, the less each request costs.
+                tokio::task::yield_now().await;
                 let mut next = Some(first);
                 while let Some(Waiting { request, answer }) = next.take() {
                     // Whoever does not wait any more has refused already: nothing must be used up for it.

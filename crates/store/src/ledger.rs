@@ -39,28 +39,25 @@ impl Ledger {
 
     /// Uses an assertion up. Everything is durable when this returns `true`, and only then may a token be signed.
     ///
-    /// `entries` are what is noted when it was the first use, and when it was not.
-    pub async fn use_up(
-        &self,
-        assertion: Fingerprint,
-        forgotten_after: i64,
-        entries: Option<(Entry, Entry)>,
-    ) -> Result<bool, StoreError> {
-        let (Some(journal), Some((first, again))) = (&self.journal, entries) else {
+    /// `entry` is what is noted when it was the first use. When it was not, noting that is left to the caller.
+    pub async fn use_up(&self, assertion: Fingerprint, forgotten_after: i64, entry: Option<Entry>) -> Result<bool, StoreError> {
+        let (Some(journal), Some(entry)) = (&self.journal, entry) else {
             return self.log.record_once(assertion, forgotten_after).await;
         };
         if self.together {
-            return journal.record_and_append(assertion, forgotten_after, first, again).await;
+            return journal.record_and_append(assertion, forgotten_after, entry).await;
         }
-        let is_first = self.log.record_once(assertion, forgotten_after).await?;
-        if let Err(error) = journal.append(if is_first { first } else { again }).await {
+        if !self.log.record_once(assertion, forgotten_after).await? {
+            return Ok(false);
+        }
+        if let Err(error) = journal.append(entry).await {
             // In doubt the entry may stand: then the assertion stays used up, so that there is never a second entry for it.
-            if is_first && !matches!(error, StoreError::InDoubt { .. }) {
+            if !matches!(error, StoreError::InDoubt { .. }) {
                 self.log.forget(assertion).await?;
             }
             return Err(error);
         }
-        Ok(is_first)
+        Ok(true)
     }
 
     /// Takes a use back, because no token came of it.

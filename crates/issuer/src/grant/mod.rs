@@ -84,13 +84,12 @@ impl Issuer {
                 return Err(self.note_refusal(&proven, &assertion, refusal).await);
             }
         };
-        let entries = self.ledger.is_audited().then(|| {
-            let issued = self.issued(&granted, fingerprint);
-            (issued, self.refused(&proven, &assertion, &GrantError::Replayed))
-        });
+        let entry = self.ledger.is_audited().then(|| self.issued(&granted, fingerprint));
         let span = tracing::info_span!(target: "skybru::trace", "issuer.assertion.use_up");
-        let used = self.ledger.use_up(fingerprint, assertion.forgotten_after(), entries).instrument(span);
-        let first = used.await?;
+        let first = self.ledger.use_up(fingerprint, assertion.forgotten_after(), entry).instrument(span).await?;
+        if !first {
+            return Err(self.note_refusal(&proven, &assertion, GrantError::Replayed).await);
+        }
         let assertion = assertion.into_unused(first).ok_or(GrantError::Replayed)?;
         let signed = self.sign(&assertion, &granted).await;
         if signed.is_err() {

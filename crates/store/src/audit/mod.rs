@@ -32,15 +32,9 @@ pub trait Journal: Send + Sync {
     /// Appends an entry; it is durable when this returns.
     async fn append(&self, entry: Entry) -> Result<(), StoreError>;
 
-    /// Records an assertion as [`record_once`](crate::AssertionLog::record_once) does, and in the same commit appends `first`, or
-    /// `again` if the assertion was there already. Only where one database holds both.
-    async fn record_and_append(
-        &self,
-        assertion: Fingerprint,
-        forgotten_after: i64,
-        first: Entry,
-        again: Entry,
-    ) -> Result<bool, StoreError>;
+    /// Records an assertion as [`record_once`](crate::AssertionLog::record_once) does, and in the same commit appends `entry` if it was
+    /// not there yet. Only where one database holds both.
+    async fn record_and_append(&self, assertion: Fingerprint, forgotten_after: i64, entry: Entry) -> Result<bool, StoreError>;
 
     /// Takes an assertion's record back and appends `entry`, in one commit.
     async fn forget_and_append(&self, assertion: Fingerprint, entry: Entry) -> Result<(), StoreError>;

@@ -36,7 +36,7 @@ const JOIN_SECONDS: i64 = 60;
 
 /// One thing to do.
 pub(super) enum Request {
-    Record { assertion: Fingerprint, forgotten_after: i64, entries: Option<Box<(Entry, Entry)>> },
+    Record { assertion: Fingerprint, forgotten_after: i64, entry: Option<Box<Entry>> },
     Forget { assertion: Fingerprint, entry: Option<Box<Entry>> },
     Append(Box<Entry>),
 }
@@ -229,7 +229,7 @@ impl Session {
         let until: Vec<i64> = fresh.iter().map(|(_, until)| *until).collect();
 
         let failed = |source| StoreError::database(WHAT, source);
-        let plain = forgotten.is_empty() && batch.iter().all(|request| matches!(request, Request::Record { entries: None, .. }));
+        let plain = forgotten.is_empty() && batch.iter().all(|request| matches!(request, Request::Record { entry: None, .. }));
         let record = async { self.client.query(&self.record, &[&fingerprints, &until]).await };
         let rows = if plain {
             // One statement is a transaction of its own.
@@ -266,7 +266,7 @@ impl Session {
             .collect();
         if !plain {
             let entries = batch.iter().zip(&done).filter_map(|(request, done)| match request {
-                Request::Record { entries, .. } => entries.as_deref().map(|(first, again)| if *done { first } else { again }),
+                Request::Record { entry, .. } => entry.as_deref().filter(|_| *done),
                 Request::Forget { entry, .. } => entry.as_deref(),
                 Request::Append(entry) => Some(&**entry),
             });

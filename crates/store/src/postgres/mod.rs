@@ -111,17 +111,12 @@ impl RegistryStore for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn record(
-        &self,
-        assertion: Fingerprint,
-        forgotten_after: i64,
-        entries: Option<Box<(Entry, Entry)>>,
-    ) -> Result<bool, StoreError> {
+    async fn record(&self, assertion: Fingerprint, forgotten_after: i64, entry: Option<Box<Entry>>) -> Result<bool, StoreError> {
         let until = self.doubtful_until.load(Ordering::Relaxed);
         if forgotten_after <= until {
             return Err(StoreError::Doubtful { until });
         }
-        self.log.ask(log::Request::Record { assertion, forgotten_after, entries }).await
+        self.log.ask(log::Request::Record { assertion, forgotten_after, entry }).await
     }
 }
 
@@ -149,14 +144,8 @@ impl Journal for PostgresStore {
         self.log.ask(log::Request::Append(Box::new(entry))).await.map(|_| ())
     }
 
-    async fn record_and_append(
-        &self,
-        assertion: Fingerprint,
-        forgotten_after: i64,
-        first: Entry,
-        again: Entry,
-    ) -> Result<bool, StoreError> {
-        self.record(assertion, forgotten_after, Some(Box::new((first, again)))).await
+    async fn record_and_append(&self, assertion: Fingerprint, forgotten_after: i64, entry: Entry) -> Result<bool, StoreError> {
+        self.record(assertion, forgotten_after, Some(Box::new(entry))).await
     }
 
     async fn forget_and_append(&self, assertion: Fingerprint, entry: Entry) -> Result<(), StoreError> {

@@ -3,9 +3,14 @@
 //! One thread owns the connection. It takes whatever requests have come in while it was writing and commits them as one transaction;
 //! each caller hears its answer after that commit. A commit per token would cost more than the token's signature.
 //!
+//! On a busy machine every waking of a thread costs, too. So the first caller of a group lets the runtime's other tasks go first, and
+//! wakes the thread when they have joined the group; the answers of a group come back to one task, which hands them out.
+//!
 //! `synchronous = NORMAL` in WAL mode: a commit survives the death of the process at any moment. After a power cut the last commits
 //! may be lost; the assertions in them have a life of two minutes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -17,9 +22,6 @@ use tokio::sync::oneshot;
 use crate::audit::{Chain, ChainId, Entry, Event, Hash, Head, Link};
 use crate::{MARGIN_SECONDS, StoreError};
 
-/// The most requests in one transaction.
-const LARGEST_GROUP: usize = 512;
-
 /// Old records are dropped this often at most.
 const SWEEP_SECONDS: i64 = 10;
 
@@ -27,7 +29,7 @@ const WHAT: &str = "recording used assertions";
 
 /// One thing to do.
 pub(super) enum Request {
-    Record { assertion: Fingerprint, forgotten_after: i64, entries: Option<Box<(Entry, Entry)>> },
+    Record { assertion: Fingerprint, forgotten_after: i64, entry: Option<Box<Entry>> },
     Look { assertion: Fingerprint },
     Forget { assertion: Fingerprint, entry: Option<Box<Entry>> },
     Append(Box<Entry>),
@@ -38,32 +40,93 @@ struct Waiting {
     answer: oneshot::Sender<Result<bool, StoreError>>,
 }
 
+/// Answers on their way to their callers. They arrive when this is dropped, whoever drops it.
+struct Answers(Vec<(oneshot::Sender<Result<bool, StoreError>>, Result<bool, StoreError>)>);
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        for (caller, answer) in self.0.drain(..) {
+            // Nobody may be listening any more: the caller's connection was closed.
+            let _ = caller.send(answer);
+        }
+    }
+}
+
+/// Wakes the thread when it is dropped, so that a group is written also when its first caller has gone away.
+struct Wake<'a>(&'a Sender<Leader>, Option<Leader>);
+
+/// Where a group's answers go.
+type Leader = oneshot::Sender<Answers>;
+
+impl Drop for Wake<'_> {
+    fn drop(&mut self) {
+        if let Some(leader) = self.1.take() {
+            // If the thread is gone, so are the requests: their callers hear that.
+            let _ = self.0.send(leader);
+        }
+    }
+}
+
 /// The way to the thread. When it is dropped the thread finishes what it has and ends.
-pub(super) struct Log(Sender<Waiting>);
+pub(super) struct Log {
+    requests: Sender<Waiting>,
+    wake: Sender<Leader>,
+    /// Whether somebody is about to wake the thread.
+    is_led: Arc<AtomicBool>,
+}
 
 impl Log {
     pub(super) fn start(connection: Connection, ctx: Ctx) -> Result<Self, StoreError> {
-        let (sender, receiver) = channel();
-        let spawned = thread::Builder::new().name("assertion-log".to_owned()).spawn(move || run(connection, &receiver, &ctx));
-        spawned.map(|_| Self(sender)).map_err(|_| StoreError::Closed)
+        let ((requests, asked), (wake, woken)) = (channel(), channel());
+        let is_led = Arc::new(AtomicBool::new(false));
+        let incoming = Incoming { asked, woken, is_led: Arc::clone(&is_led) };
+        let spawned = thread::Builder::new().name("assertion-log".to_owned()).spawn(move || run(connection, &incoming, &ctx));
+        spawned.map(|_| Self { requests, wake, is_led }).map_err(|_| StoreError::Closed)
     }
 
     pub(super) async fn ask(&self, request: Request) -> Result<bool, StoreError> {
         let (answer, heard) = oneshot::channel();
-        self.0.send(Waiting { request, answer }).map_err(|_| StoreError::Closed)?;
+        self.requests.send(Waiting { request, answer }).map_err(|_| StoreError::Closed)?;
+        // After the request was sent: whoever is to wake the thread wakes it for this one, too.
+        if !self.is_led.swap(true, Ordering::AcqRel) {
+            let (leader, answers) = oneshot::channel();
+            let wake = Wake(&self.wake, Some(leader));
+            tokio::task::yield_now().await;
+            drop(wake);
+            drop(answers.await);
+        }
         heard.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-fn run(mut connection: Connection, requests: &Receiver<Waiting>, ctx: &Ctx) {
-    let mut group = Vec::with_capacity(LARGEST_GROUP);
+/// The thread's end of it.
+struct Incoming {
+    asked: Receiver<Waiting>,
+    woken: Receiver<Leader>,
+    is_led: Arc<AtomicBool>,
+}
+
+impl Incoming {
+    /// Waits for a group. It is empty when the one before it took all of it along.
+    fn next(&self, group: &mut Vec<Waiting>) -> Option<Leader> {
+        let leader = self.woken.recv().ok()?;
+        // Before the requests are taken: who comes too late for this group must find that nobody leads the next one.
+        self.is_led.swap(false, Ordering::AcqRel);
+        group.extend(self.asked.try_iter());
+        Some(leader)
+    }
+}
+
+fn run(mut connection: Connection, incoming: &Incoming, ctx: &Ctx) {
+    let mut group = Vec::new();
     let mut swept = i64::MIN;
     let mut id = [0; 16];
     ctx.randomness.fill(&mut id);
     let mut chain = Chain::new(ChainId(id));
-    while let Ok(first) = requests.recv() {
-        group.push(first);
-        group.extend(requests.try_iter().take(LARGEST_GROUP - 1));
+    while let Some(leader) = incoming.next(&mut group) {
+        if group.is_empty() {
+            continue;
+        }
         let now = ctx.clock.unix_seconds();
         let sweep_before = (now.saturating_sub(SWEEP_SECONDS) >= swept).then(|| now.saturating_sub(MARGIN_SECONDS));
         let written = write(&mut connection, &group, chain, sweep_before, ctx);
@@ -75,14 +138,15 @@ fn run(mut connection: Connection, requests: &Receiver<Waiting>, ctx: &Ctx) {
         if sweep_before.is_some() && written.is_ok() {
             swept = now;
         }
-        for (place, Waiting { answer, .. }) in group.drain(..).enumerate() {
+        let answers = group.drain(..).enumerate().map(|(place, Waiting { answer, .. })| {
             let result = match &written {
                 Ok(changed) => changed.get(place).copied().ok_or(StoreError::Closed),
                 Err(error) => Err(error.clone()),
             };
-            // Nobody may be listening any more: the caller's connection was closed.
-            let _ = answer.send(result);
-        }
+            (answer, result)
+        });
+        // If the first caller has gone away, they are handed out here.
+        let _ = leader.send(Answers(answers.collect()));
     }
 }
 
@@ -108,7 +172,7 @@ fn write(
     for Waiting { request, .. } in group {
         let done = change(&transaction, request).map_err(failed)?;
         let entry = match request {
-            Request::Record { entries, .. } => entries.as_deref().map(|(first, again)| if done { first } else { again }),
+            Request::Record { entry, .. } => entry.as_deref().filter(|_| done),
             Request::Look { .. } => None,
             Request::Forget { entry, .. } => entry.as_deref(),
             Request::Append(entry) => Some(&**entry),

@@ -25,6 +25,9 @@ pub use migrate::MIGRATIONS;
 /// Nobody else writes to the file: looking at it seldom is enough.
 const POLL: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// So many pages of 4 KiB may wait in the write-ahead log before they are copied into the database.
+const CHECKPOINT_PAGES: i64 = 4000;
+
 /// Registry and assertion log in one SQLite file.
 pub struct SqliteStore {
     registry: Arc<Mutex<Connection>>,
@@ -40,7 +43,11 @@ impl SqliteStore {
     pub fn open(path: &Path, ctx: &Ctx) -> Result<Self, StoreError> {
         let mut registry = connect(path, "FULL")?;
         migrate::run(&mut registry)?;
-        let log = log::Log::start(connect(path, "NORMAL")?, ctx.clone())?;
+        let log = connect(path, "NORMAL")?;
+        // Four times SQLite's own: what is written again and again meanwhile is copied into the database once.
+        let checkpoint = log.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
+        checkpoint.map_err(|source| StoreError::database("opening the file", source))?;
+        let log = log::Log::start(log, ctx.clone())?;
         Ok(Self { registry: Arc::new(Mutex::new(registry)), log, locks: LocalLocks::default(), writing: Arc::default() })
     }
 
@@ -122,7 +129,7 @@ impl Locks for SqliteStore {
 #[async_trait]
 impl AssertionLog for SqliteStore {
     async fn record_once(&self, assertion: Fingerprint, forgotten_after: i64) -> Result<bool, StoreError> {
-        self.log.ask(log::Request::Record { assertion, forgotten_after, entries: None }).await
+        self.log.ask(log::Request::Record { assertion, forgotten_after, entry: None }).await
     }
 
     async fn is_used(&self, assertion: Fingerprint) -> Result<bool, StoreError> {
@@ -140,15 +147,9 @@ impl Journal for SqliteStore {
         self.log.ask(log::Request::Append(Box::new(entry))).await.map(|_| ())
     }
 
-    async fn record_and_append(
-        &self,
-        assertion: Fingerprint,
-        forgotten_after: i64,
-        first: Entry,
-        again: Entry,
-    ) -> Result<bool, StoreError> {
-        let entries = Some(Box::new((first, again)));
-        self.log.ask(log::Request::Record { assertion, forgotten_after, entries }).await
+    async fn record_and_append(&self, assertion: Fingerprint, forgotten_after: i64, entry: Entry) -> Result<bool, StoreError> {
+        let entry = Some(Box::new(entry));
+        self.log.ask(log::Request::Record { assertion, forgotten_after, entry }).await
     }
 
     async fn forget_and_append(&self, assertion: Fingerprint, entry: Entry) -> Result<(), StoreError> {
