@@ -18,6 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use skybru_core::Ctx;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -71,12 +72,13 @@ pub fn selfservice_routes(service: Arc<SelfService>) -> Router {
 }
 
 fn finish(router: Router, body_limit: usize, ctx: Ctx) -> Router {
-    router
-        .fallback(not_found)
-        .layer(DefaultBodyLimit::max(body_limit))
-        .layer(axum::middleware::from_fn_with_state(ctx, report::report))
-        .layer(CatchPanicLayer::custom(report::panicked))
+    // One stack, the outermost first: each layer that a router is given by itself is one more boxed service for every request.
+    let layers = ServiceBuilder::new()
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::custom(report::panicked))
+        .layer(axum::middleware::from_fn_with_state(ctx, report::report))
+        .layer(DefaultBodyLimit::max(body_limit));
+    router.fallback(not_found).layer(layers)
 }
 
 async fn not_found() -> Response {

@@ -24,12 +24,8 @@ impl TraceId {
     fn new(ctx: &Ctx) -> Self {
         let mut bytes = [0; 16];
         ctx.randomness.fill(&mut bytes);
-        let mut text = String::with_capacity(32);
-        for byte in bytes {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text.into())
+        // One number is written faster than sixteen bytes.
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)).into())
     }
 }
 
@@ -47,12 +43,12 @@ pub(super) struct Failure {
 /// Gives every request its trace id, and logs each failure once, with its chain of causes.
 pub(super) async fn report(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Response {
     let trace_id = request.extensions().get().cloned().unwrap_or_else(|| TraceId::new(&ctx));
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     request.extensions_mut().insert(trace_id.clone());
     let mut response = next.run(request).await;
     if let Some(failure) = response.extensions().get::<Failure>() {
         let reason = chain(&*failure.cause);
-        let status = response.status().as_u16();
+        let (path, status) = (uri.path(), response.status().as_u16());
         if failure.is_fault {
             tracing::error!(trace_id = &*trace_id.0, path, status, oauth.code = failure.code, reason, "request failed");
         } else {

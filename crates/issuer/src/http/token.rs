@@ -61,7 +61,12 @@ fn form(query: Option<&str>, headers: &HeaderMap, body: Result<Bytes, BytesRejec
 
 fn granted(answer: &TokenAnswer) -> Response {
     let headers = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache"), (CONTENT_TYPE, "application/json;charset=UTF-8")];
-    (headers, Json(answer)).into_response()
+    // Some blanks and names around the token.
+    let mut body = Vec::with_capacity(answer.access_token.len() + 256);
+    match serde_json::to_writer(&mut body, answer) {
+        Ok(()) => (headers, body).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn refused(error: GrantError, issuer: &Issuer, trace_id: &TraceId) -> Response {
