@@ -31,7 +31,12 @@ pub(super) fn install() -> Result<Option<PathBuf>> {
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 #[expect(clippy::print_stderr, reason = "somebody must notice")]

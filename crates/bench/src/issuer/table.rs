@@ -66,9 +66,8 @@ fn text(rows: &[Row]) -> String {
     for case in cases(rows) {
         let Some(first) = case.first() else { continue };
         let of = |value: fn(&Row) -> f64| median(case.iter().map(|row| value(row)).collect());
-        let memory = |other: &Row| {
-            other.server == "skybru, memory" && other.clients == first.clients && other.signing == first.signing
-        };
+        let memory =
+            |other: &Row| other.server == "skybru, memory" && other.clients == first.clients && other.signing == first.signing;
         let is_ours = first.server.starts_with("skybru") && first.server != "skybru, memory";
         let over_memory = if is_ours { against(&case, rows, memory, |row| row.ratio) } else { None };
         // Writing to a string cannot fail.
@@ -133,7 +132,14 @@ fn compare(text: &mut String, case: &[&Row], rows: &[Row]) {
         other.server == format!("{} (before)", row.server) && other.clients == row.clients && other.signing == row.signing
     };
     if let Some(cpu) = against(case, rows, before, |row| row.ratio) {
-        let _ = writeln!(text, "- {}, {}, clients: {}; CPU against before: {}", row.server, row.signing.name(), row.clients, percent(Some(cpu)));
+        let _ = writeln!(
+            text,
+            "- {}, {}, clients: {}; CPU against before: {}",
+            row.server,
+            row.signing.name(),
+            row.clients,
+            percent(Some(cpu))
+        );
     }
 }
 
