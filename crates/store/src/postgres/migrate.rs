@@ -28,12 +28,13 @@ macro_rules! migration {
 }
 
 /// In order; the schema's number is how many of them have run.
-pub const MIGRATIONS: [Migration; 5] = [
+pub const MIGRATIONS: [Migration; 6] = [
     migration!("0001_create_registry", works_from 1),
     migration!("0002_create_used_assertion", works_from 1),
     migration!("0003_create_record", works_from 1),
     migration!("0004_number_changes", works_from 4),
     migration!("0005_create_audit", works_from 4),
+    migration!("0006_drop_used_assertion_by_age", works_from 4),
 ];
 
 /// "skybru" in ASCII: every node takes this lock before it looks at the schema.

@@ -22,8 +22,11 @@ use tokio::sync::oneshot;
 use crate::audit::{Chain, ChainId, Entry, Event, Hash, Head, Link};
 use crate::{MARGIN_SECONDS, StoreError};
 
-/// Old records are dropped this often at most.
-const SWEEP_SECONDS: i64 = 10;
+/// Old records of one piece of the table are dropped this often at most.
+const SWEEP_SECONDS: i64 = 1;
+
+/// So many pieces the table has. Neighbours are dropped together: their pages are written once.
+const PIECES: u8 = 64;
 
 const WHAT: &str = "recording used assertions";
 
@@ -119,7 +122,7 @@ impl Incoming {
 
 fn run(mut connection: Connection, incoming: &Incoming, ctx: &Ctx) {
     let mut group = Vec::new();
-    let mut swept = i64::MIN;
+    let mut sweep = Sweep { piece: 0, swept: i64::MIN };
     let mut id = [0; 16];
     ctx.randomness.fill(&mut id);
     let mut chain = Chain::new(ChainId(id));
@@ -127,17 +130,12 @@ fn run(mut connection: Connection, incoming: &Incoming, ctx: &Ctx) {
         if group.is_empty() {
             continue;
         }
-        let now = ctx.clock.unix_seconds();
-        let sweep_before = (now.saturating_sub(SWEEP_SECONDS) >= swept).then(|| now.saturating_sub(MARGIN_SECONDS));
-        let written = write(&mut connection, &group, chain, sweep_before, ctx);
+        let written = write(&mut connection, &group, chain, &mut sweep, ctx);
         let written = written.map(|(changed, longer)| {
             // Only what was committed counts: after a failure the next group goes on from where the last good one ended.
             chain = longer;
             changed
         });
-        if sweep_before.is_some() && written.is_ok() {
-            swept = now;
-        }
         let answers = group.drain(..).enumerate().map(|(place, Waiting { answer, .. })| {
             let result = match &written {
                 Ok(changed) => changed.get(place).copied().ok_or(StoreError::Closed),
@@ -159,18 +157,17 @@ fn write(
     connection: &mut Connection,
     group: &[Waiting],
     mut chain: Chain,
-    sweep_before: Option<i64>,
+    sweep: &mut Sweep,
     ctx: &Ctx,
 ) -> Result<(Vec<bool>, Chain), StoreError> {
     let transaction = connection.transaction().map_err(failed)?;
-    if let Some(before) = sweep_before {
-        let mut sweep = transaction.prepare_cached("DELETE FROM used_assertion WHERE forgotten_after < ?1").map_err(failed)?;
-        sweep.execute([before]).map_err(failed)?;
-    }
+    let now = ctx.clock.unix_seconds();
+    let forgotten = now.saturating_sub(MARGIN_SECONDS);
+    sweep.next(&transaction, now, forgotten).map_err(failed)?;
     let mut changed = Vec::with_capacity(group.len());
     let before = chain.place;
     for Waiting { request, .. } in group {
-        let done = change(&transaction, request).map_err(failed)?;
+        let done = change(&transaction, request, forgotten).map_err(failed)?;
         let entry = match request {
             Request::Record { entry, .. } => entry.as_deref().filter(|_| done),
             Request::Look { .. } => None,
@@ -199,17 +196,44 @@ fn write(
     Ok((changed, chain))
 }
 
-fn change(transaction: &Transaction<'_>, request: &Request) -> Result<bool, rusqlite::Error> {
+/// Drops old records, one piece of the table after the other. After a failure a piece waits for its next turn.
+struct Sweep {
+    piece: u8,
+    swept: i64,
+}
+
+impl Sweep {
+    fn next(&mut self, transaction: &Transaction<'_>, now: i64, forgotten: i64) -> Result<(), rusqlite::Error> {
+        if now.saturating_sub(SWEEP_SECONDS) < self.swept {
+            return Ok(());
+        }
+        const WIDTH: u8 = u8::MAX / PIECES + 1;
+        let (from, next) = (self.piece * WIDTH, (self.piece + 1) % PIECES);
+        // The last piece ends behind every fingerprint.
+        let end = if next == 0 { vec![u8::MAX; 33] } else { vec![next * WIDTH] };
+        transaction
+            .prepare_cached("DELETE FROM used_assertion WHERE fingerprint >= ?1 AND fingerprint < ?2 AND forgotten_after < ?3")?
+            .execute((&[from][..], end, forgotten))?;
+        (self.piece, self.swept) = (next, now);
+        Ok(())
+    }
+}
+
+/// Records that are older than `forgotten` count as if they were gone already.
+fn change(transaction: &Transaction<'_>, request: &Request, forgotten: i64) -> Result<bool, rusqlite::Error> {
     let rows = match request {
         Request::Record { assertion, forgotten_after, .. } => transaction
-            .prepare_cached("INSERT INTO used_assertion (fingerprint, forgotten_after) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-            .execute((&assertion.0[..], forgotten_after))?,
+            .prepare_cached(
+                "INSERT INTO used_assertion (fingerprint, forgotten_after) VALUES (?1, ?2)
+                 ON CONFLICT (fingerprint) DO UPDATE SET forgotten_after = excluded.forgotten_after WHERE forgotten_after < ?3",
+            )?
+            .execute((&assertion.0[..], forgotten_after, forgotten))?,
         Request::Forget { assertion, .. } => {
             transaction.prepare_cached("DELETE FROM used_assertion WHERE fingerprint = ?1")?.execute([&assertion.0[..]])?
         }
         Request::Look { assertion } => {
-            let mut look = transaction.prepare_cached("SELECT 1 FROM used_assertion WHERE fingerprint = ?1")?;
-            usize::from(look.exists([&assertion.0[..]])?)
+            let query = "SELECT 1 FROM used_assertion WHERE fingerprint = ?1 AND forgotten_after >= ?2";
+            usize::from(transaction.prepare_cached(query)?.exists((&assertion.0[..], forgotten))?)
         }
         Request::Append(_) => 0,
     };

@@ -11,12 +11,13 @@ macro_rules! migration {
 }
 
 /// Name and text, in order; the schema's version is how many of them have run.
-pub const MIGRATIONS: [(&str, &str); 5] = [
+pub const MIGRATIONS: [(&str, &str); 6] = [
     migration!("0001_create_registry"),
     migration!("0002_create_used_assertion"),
     migration!("0003_create_record"),
     migration!("0004_number_changes"),
     migration!("0005_create_audit"),
+    migration!("0006_drop_used_assertion_by_age"),
 ];
 
 /// Runs what has not run yet, in one transaction that other processes wait for.

@@ -199,8 +199,30 @@ mod tests {
         let store = SqliteStore::open(&folder.path().join("skybru.db"), &ctx).unwrap();
         assert!(store.record_once(Fingerprint([7; 32]), 1_700_000_130).await.unwrap());
         clock.advance(jiff::SignedDuration::from_secs(130 + crate::MARGIN_SECONDS + 1));
-        assert!(store.record_once(Fingerprint([8; 32]), 1_700_003_000).await.unwrap(), "this write drops what is old");
+        assert!(!store.is_used(Fingerprint([7; 32])).await.unwrap());
         assert!(store.record_once(Fingerprint([7; 32]), 1_700_003_000).await.unwrap());
+        assert!(!store.record_once(Fingerprint([7; 32]), 1_700_003_000).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn old_records_of_every_piece_of_the_table_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ctx, clock) = Ctx::fixed(1_700_000_000, 7);
+        let path = folder.path().join("skybru.db");
+        let store = SqliteStore::open(&path, &ctx).unwrap();
+        for first in 0..=u8::MAX {
+            store.record_once(Fingerprint([first; 32]), 1_700_000_130).await.unwrap();
+        }
+        let mut newer = [255; 32];
+        newer[31] = 0;
+        store.record_once(Fingerprint(newer), 1_700_009_000).await.unwrap();
+        clock.advance(jiff::SignedDuration::from_secs(131 + crate::MARGIN_SECONDS));
+        for _ in 0..64 {
+            clock.advance(jiff::SignedDuration::from_secs(1));
+            store.forget(Fingerprint([0; 32])).await.unwrap();
+        }
+        let left: i64 = connect(&path, "FULL").unwrap().query_row("SELECT count(*) FROM used_assertion", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 1, "the newer one");
     }
 
     #[test]

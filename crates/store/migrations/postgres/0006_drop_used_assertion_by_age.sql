@@ -1,0 +1,1 @@
+-- Nothing here: PostgreSQL keeps the index, by which older nodes drop old fingerprints. SQLite has no other nodes.
