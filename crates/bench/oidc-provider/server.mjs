@@ -1,4 +1,4 @@
-// The server that the issuer is compared with: client credentials, private_key_jwt, RS256 access tokens, everything in memory.
+// The server that the issuer is compared with: client credentials, private_key_jwt, access tokens as JWT (RS256 or ES256, as the key says), everything in memory.
 // Arguments: issuer URL, file with the issuer's private JWK, file with the client's public JWK, client id.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -6,6 +6,7 @@ import Provider, { errors } from 'oidc-provider';
 
 const [url, keyFile, clientKeyFile, clientId] = process.argv.slice(2);
 const json = (file) => JSON.parse(readFileSync(file, 'utf8'));
+const alg = json(keyFile).alg ?? 'RS256';
 const resource = 'https://skyporten.example.no';
 
 const provider = new Provider(url, {
@@ -16,6 +17,7 @@ const provider = new Provider(url, {
     response_types: [],
     token_endpoint_auth_method: 'private_key_jwt',
     token_endpoint_auth_signing_alg: 'RS256',
+    id_token_signed_response_alg: alg,
     jwks: { keys: [json(clientKeyFile)] },
     scope: 'read',
   }],
@@ -31,7 +33,7 @@ const provider = new Provider(url, {
       useGrantedResource: () => true,
       getResourceServerInfo: (_, indicator) => {
         if (indicator !== resource) throw new errors.InvalidTarget();
-        return { audience: resource, scope: 'read', accessTokenFormat: 'jwt', accessTokenTTL: 120, jwt: { sign: { alg: json(keyFile).alg ?? 'RS256' } } };
+        return { audience: resource, scope: 'read', accessTokenFormat: 'jwt', accessTokenTTL: 120, jwt: { sign: { alg } } };
       },
     },
   },

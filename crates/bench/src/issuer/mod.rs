@@ -11,7 +11,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
@@ -154,21 +154,24 @@ pub(crate) fn run(args: &IssuerArgs) -> Result<()> {
     }
     bench.introduce_valkey()?;
     let cases = cases(args, provider.as_deref());
-    let mut rows = Vec::new();
+    let (mut rows, mut failures) = (Vec::new(), 0);
     for round in 1..=args.rounds.max(1) {
         for case in &cases {
             eprintln!("{:>4} s, round {round}: {case}", begun.elapsed().as_secs());
-            let row = bench.measure(case, round).with_context(|| case.to_string())?;
-            if args.json {
-                table::print_json(&row)?;
+            match bench.measure(case, round) {
+                Ok(row) if args.json => table::print_json(&row)?,
+                Ok(row) => rows.push(row),
+                Err(error) => {
+                    failures += 1;
+                    eprintln!("!! {case}: {error:#}");
+                }
             }
-            rows.push(row);
         }
     }
     if !args.json {
         table::print(&rows);
     }
-    Ok(())
+    if failures > 0 { bail!("{failures} measurements failed") } else { Ok(()) }
 }
 
 /// What is measured, in this order in every round.
