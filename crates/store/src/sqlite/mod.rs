@@ -221,7 +221,8 @@ mod tests {
             clock.advance(jiff::SignedDuration::from_secs(1));
             store.forget(Fingerprint([0; 32])).await.unwrap();
         }
-        let left: i64 = connect(&path, "FULL").unwrap().query_row("SELECT count(*) FROM used_assertion", [], |row| row.get(0)).unwrap();
+        let left: i64 =
+            connect(&path, "FULL").unwrap().query_row("SELECT count(*) FROM used_assertion", [], |row| row.get(0)).unwrap();
         assert_eq!(left, 1, "the newer one");
     }
 
