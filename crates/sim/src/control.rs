@@ -26,6 +26,8 @@ pub struct ControlSettings {
     pub propagation_delay_seconds: u32,
     /// How every fetch of an issuer's documents fails.
     pub fetch_fault: Option<FetchFault>,
+    /// No credentials live longer than this, whatever was asked for: for tests of renewal. The real clouds give no less than minutes.
+    pub credential_seconds: Option<u32>,
 }
 
 /// A body that does not say what to control.
@@ -65,6 +67,11 @@ impl Control {
         Ok(settings)
     }
 
+    /// When credentials that are made `now` end, which should end at `expires` (both in seconds since 1970).
+    pub fn ends(&self, now: i64, expires: i64) -> i64 {
+        self.settings().credential_seconds.map_or(expires, |longest| expires.min(now.saturating_add(i64::from(longest))))
+    }
+
     /// How long a change is not yet in force.
     pub fn propagation_delay(&self) -> Duration {
         Duration::from_secs(self.settings().propagation_delay_seconds.into())
@@ -74,6 +81,14 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_cut_short_when_asked() {
+        let (control, _) = Control::new(&Ctx::fixed(0, 1).0);
+        assert_eq!(control.ends(100, 3_700), 3_700);
+        control.set_from(br#"{"credential_seconds": 60}"#).unwrap();
+        assert_eq!((control.ends(100, 3_700), control.ends(100, 130)), (160, 130));
+    }
 
     #[test]
     fn what_is_left_out_goes_back_to_normal() {

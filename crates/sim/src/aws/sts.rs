@@ -166,7 +166,7 @@ fn new_session(
         arn: format!("arn:aws:sts::{}:assumed-role/{}/{name}", sim.account.id, role.name),
         user_id: format!("{}:{name}", role.id),
         // not shortened by the token's own expiry.
-        expires: now + i64::from(duration_seconds),
+        expires: sim.control.ends(now, now + i64::from(duration_seconds)),
         policies: session_policies,
         context,
     });

@@ -44,7 +44,12 @@ async fn token(sim: &Sim, request: &Request, tenant: &str, request_id: &str) -> 
         after_fetch(&call, &assertion, identity, documents, sim.now(), sim.rules)
     };
     match decided.await {
-        Ok(accepted) => granted(sim, &accepted),
+        Ok(mut accepted) => {
+            let now = sim.now();
+            let life = sim.control.ends(now, now.saturating_add(accepted.lifetime_seconds.into())) - now;
+            accepted.lifetime_seconds = life.try_into().unwrap_or(accepted.lifetime_seconds);
+            granted(sim, &accepted)
+        }
         Err(Decision { error, reason }) => {
             tracing::info!(number = error.number, rule = error.rule, ?reason, "assertion refused");
             refused(sim, request, &error, request_id)

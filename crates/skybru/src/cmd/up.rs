@@ -29,6 +29,9 @@ pub(crate) struct UpArgs {
     /// How every fetch of the issuer's documents by a simulated cloud fails
     #[arg(long, value_name = "FAULT", value_parser = fetch_fault)]
     fetch_fault: Option<FetchFault>,
+    /// No credentials of the simulated clouds live longer than this: to see a program renew them
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(5..=43_200))]
+    credential_seconds: Option<u32>,
 }
 
 /// By the name that the control page has for it.
@@ -48,6 +51,7 @@ pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
             clock_shift_seconds: args.clock_shift,
             propagation_delay_seconds: args.propagation_delay,
             fetch_fault: args.fetch_fault,
+            credential_seconds: args.credential_seconds,
         },
     };
     // Before anything is started: a stop that comes early must not be lost.

@@ -5,7 +5,7 @@ use axum::http::{Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use skybru_federation::google::policy::Policy;
-use skybru_federation::google::service_account::{AccessTokenRequest, ServiceAccount, generate_access_token};
+use skybru_federation::google::service_account::{AccessTokenRequest, GrantedToken, ServiceAccount, generate_access_token};
 use skybru_federation::google::{ApiError, Caller};
 
 use super::answers::json;
@@ -175,6 +175,7 @@ async fn access_token(call: Call<'_>, one: &str) -> Result<Response<Body>, ApiEr
     let granted =
         generate_access_token(&asking.caller, &asking.scopes, &request, account.map(|account| (account, &policies[..])), now)?;
     let email = account.map(|account| account.email.clone()).unwrap_or_default();
+    let granted = GrantedToken { expires: sim.control.ends(now, granted.expires), ..granted };
     let (scopes, expires, expire_time) = (granted.scopes.clone(), granted.expires, granted.expire_time());
     let token = sts::issue(sim, Caller::ServiceAccount { email }, scopes, expires)?;
     Ok(json(200, &json!({"accessToken": token, "expireTime": expire_time})))

@@ -76,6 +76,8 @@ async fn exchange(sim: &Sim, get: impl Fn(&str) -> Option<String>, client: bool)
     };
     let Exchanged { identity, expires_in, expires, scopes } =
         after_fetch(&request, &token, provider, documents, now).map_err(refuse)?;
+    let (whole, expires) = (expires, sim.control.ends(now, expires));
+    let expires_in = if expires < whole { u32::try_from(expires - now).ok() } else { expires_in };
     let access_token = format!("ya29.d.{}", sim.random_text(120));
     let given = AccessToken { caller: Caller::Federated(identity), scopes, issued: now, expires };
     sim.state.change(|state| {
