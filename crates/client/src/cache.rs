@@ -10,7 +10,11 @@ pub(crate) const CAPACITY: usize = 256;
 
 pub(crate) struct Cache<T, E>(Mutex<HashMap<String, Arc<Refreshed<T, E>>>>);
 
-impl<T, E: Clone> Cache<T, E> {
+impl<T, E> Cache<T, E>
+where
+    T: Send + Sync + 'static,
+    E: Clone + Send + 'static,
+{
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
@@ -46,7 +50,7 @@ mod tests {
         let cache = Cache::<i64, ()>::new();
         let at = |second| Timestamp::from_second(second).unwrap();
         for n in 0..1_000_i64 {
-            let fetched = async || Ok(Fetched { value: n, renew_at: at(10_000 + n), expires_at: at(10_000 + n) });
+            let fetched = || async move { Ok(Fetched { value: n, renew_at: at(10_000 + n), expires_at: at(10_000 + n) }) };
             cache.place(n.to_string()).get(&ctx, fetched).await.unwrap();
         }
         assert_eq!(cache.0.lock().unwrap().len(), CAPACITY);

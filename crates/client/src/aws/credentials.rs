@@ -42,13 +42,13 @@ pub struct AwsCredentialSource {
     request: TokenRequest,
     exchange: AwsExchange,
     target: AwsTarget,
-    held: Refreshed<AwsCredentials, AwsCredentialError>,
+    held: Arc<Refreshed<AwsCredentials, AwsCredentialError>>,
 }
 
 impl AwsCredentialSource {
     /// A source of credentials of `target` with tokens for `request`. Fetches nothing yet.
     pub fn new(ctx: Ctx, tokens: Arc<TokenSource>, request: TokenRequest, exchange: AwsExchange, target: AwsTarget) -> Self {
-        Self { ctx, tokens, request, exchange, target, held: Refreshed::new() }
+        Self { ctx, tokens, request, exchange, target, held: Arc::new(Refreshed::new()) }
     }
 
     /// The role and its region.
@@ -57,13 +57,17 @@ impl AwsCredentialSource {
     }
 
     /// Credentials that are valid now.
-    pub async fn credentials(&self) -> Result<Arc<AwsCredentials>, AwsCredentialError> {
-        self.held.get(&self.ctx, async || self.fetch().await).await
+    pub async fn credentials(self: &Arc<Self>) -> Result<Arc<AwsCredentials>, AwsCredentialError> {
+        let fetch = || {
+            let source = Arc::clone(self);
+            async move { source.fetch().await }
+        };
+        self.held.get(&self.ctx, fetch).await
     }
 
     /// Credentials that were issued just now. They replace the kept ones.
     pub async fn fresh(&self) -> Result<Arc<AwsCredentials>, AwsCredentialError> {
-        self.held.fresh(async || self.fetch().await).await
+        self.held.fresh(self.fetch()).await
     }
 
     async fn fetch(&self) -> Result<Fetched<AwsCredentials>, AwsCredentialError> {

@@ -58,15 +58,19 @@ impl AzureCredentialSource {
     }
 
     /// An access token to `resource` that is valid now.
-    pub async fn token(&self, resource: &Resource) -> Result<Arc<AzureToken>, AzureCredentialError> {
+    pub async fn token(self: &Arc<Self>, resource: &Resource) -> Result<Arc<AzureToken>, AzureCredentialError> {
         let place = self.cache.place(resource.to_string());
-        place.get(&self.ctx, async || self.fetch(resource).await).await
+        let fetch = || {
+            let (source, resource) = (Arc::clone(self), resource.clone());
+            async move { source.fetch(&resource).await }
+        };
+        place.get(&self.ctx, fetch).await
     }
 
     /// An access token to `resource` that was issued just now. It replaces the kept one.
     pub async fn fresh(&self, resource: &Resource) -> Result<Arc<AzureToken>, AzureCredentialError> {
         let place = self.cache.place(resource.to_string());
-        place.fresh(async || self.fetch(resource).await).await
+        place.fresh(self.fetch(resource)).await
     }
 
     /// The issuer's token itself, for libraries that exchange on their own (E-70).

@@ -42,7 +42,7 @@ pub struct GoogleCredentialSource {
     request: TokenRequest,
     exchange: GoogleExchange,
     target: GoogleTarget,
-    held: Refreshed<GoogleCredentials, GoogleCredentialError>,
+    held: Arc<Refreshed<GoogleCredentials, GoogleCredentialError>>,
 }
 
 impl GoogleCredentialSource {
@@ -54,7 +54,7 @@ impl GoogleCredentialSource {
         exchange: GoogleExchange,
         target: GoogleTarget,
     ) -> Self {
-        Self { ctx, tokens, request, exchange, target, held: Refreshed::new() }
+        Self { ctx, tokens, request, exchange, target, held: Arc::new(Refreshed::new()) }
     }
 
     /// Where one is known as whom.
@@ -63,13 +63,17 @@ impl GoogleCredentialSource {
     }
 
     /// An access token that is valid now.
-    pub async fn credentials(&self) -> Result<Arc<GoogleCredentials>, GoogleCredentialError> {
-        self.held.get(&self.ctx, async || self.fetch().await).await
+    pub async fn credentials(self: &Arc<Self>) -> Result<Arc<GoogleCredentials>, GoogleCredentialError> {
+        let fetch = || {
+            let source = Arc::clone(self);
+            async move { source.fetch().await }
+        };
+        self.held.get(&self.ctx, fetch).await
     }
 
     /// An access token that was issued just now. It replaces the kept one.
     pub async fn fresh(&self) -> Result<Arc<GoogleCredentials>, GoogleCredentialError> {
-        self.held.fresh(async || self.fetch().await).await
+        self.held.fresh(self.fetch()).await
     }
 
     /// The issuer's token itself, for libraries that exchange on their own (G-61).

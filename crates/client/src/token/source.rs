@@ -97,30 +97,36 @@ impl TokenSource {
     }
 
     /// A token that is valid now: from the cache when there is one.
-    pub async fn token(&self, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
+    pub async fn token(self: &Arc<Self>, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
         let place = self.cache.place(request.cache_key());
-        place.get(&self.ctx, async || self.fetch(request).await).await
+        place.get(&self.ctx, || self.fetching(request)).await
     }
 
     /// A token that was issued just now. It replaces the cached one.
     pub async fn fresh(&self, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
         let place = self.cache.place(request.cache_key());
-        place.fresh(async || self.fetch(request).await).await
+        place.fresh(self.fetch(request)).await
     }
 
     /// A token with at least three quarters of its life ahead, for exchanges whose outcome lives no longer than the token (G-24). When
-    /// no new one is to be had, the cached one serves as long as it lives.
-    pub async fn young(&self, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
-        let token = self.token(request).await?;
+    /// no new one is to be had soon, the cached one serves as long as it lives.
+    pub async fn young(self: &Arc<Self>, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
+        let place = self.cache.place(request.cache_key());
         let now = self.ctx.clock.now();
-        let (life, age) = (token.expires_at.duration_since(token.fetched_at), now.duration_since(token.fetched_at));
-        if age.as_millis() * 4 < life.as_millis() {
-            return Ok(token);
-        }
-        match self.fresh(request).await {
-            Err(_) if self.ctx.clock.now() < token.expires_at => Ok(token),
-            outcome => outcome,
-        }
+        let is_old = |token: &AccessToken| {
+            let (life, age) = (token.expires_at.duration_since(token.fetched_at), now.duration_since(token.fetched_at));
+            age.as_millis() * 4 >= life.as_millis()
+        };
+        place.get_renewed(&self.ctx, is_old, || self.fetching(request)).await
+    }
+
+    /// [`Self::fetch`] as a future that needs nobody to wait for it.
+    fn fetching(
+        self: &Arc<Self>,
+        request: &TokenRequest,
+    ) -> impl Future<Output = Result<Fetched<AccessToken>, TokenError>> + Send + 'static {
+        let (source, request) = (Arc::clone(self), request.clone());
+        async move { source.fetch(&request).await }
     }
 
     async fn fetch(&self, request: &TokenRequest) -> Result<Fetched<AccessToken>, TokenError> {

@@ -82,8 +82,8 @@ fn exchanger(ctx: &Ctx) -> AzureExchange {
     AzureExchange::new(ctx.clone(), http()).with_retry(at_once())
 }
 
-pub(crate) fn source(ctx: &Ctx, issuer: &TestIssuer, target: AzureTarget) -> AzureCredentialSource {
-    AzureCredentialSource::new(ctx.clone(), Arc::new(issuer.source(ctx)), request(), exchanger(ctx), target)
+pub(crate) fn source(ctx: &Ctx, issuer: &TestIssuer, target: AzureTarget) -> Arc<AzureCredentialSource> {
+    Arc::new(AzureCredentialSource::new(ctx.clone(), issuer.source(ctx), request(), exchanger(ctx), target))
 }
 
 fn token() -> Secret {

@@ -20,8 +20,8 @@ fn exchange(ctx: &Ctx) -> AwsExchange {
     AwsExchange::new(ctx.clone(), http()).with_retry(at_once())
 }
 
-pub(crate) fn source(ctx: &Ctx, issuer: &TestIssuer, target: AwsTarget) -> AwsCredentialSource {
-    AwsCredentialSource::new(ctx.clone(), Arc::new(issuer.source(ctx)), request(), exchange(ctx), target)
+pub(crate) fn source(ctx: &Ctx, issuer: &TestIssuer, target: AwsTarget) -> Arc<AwsCredentialSource> {
+    Arc::new(AwsCredentialSource::new(ctx.clone(), issuer.source(ctx), request(), exchange(ctx), target))
 }
 
 fn token() -> Secret {

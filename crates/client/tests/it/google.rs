@@ -108,8 +108,8 @@ fn exchanger(ctx: &Ctx) -> GoogleExchange {
     GoogleExchange::new(ctx.clone(), http()).with_retry(at_once())
 }
 
-pub(crate) fn source(ctx: &Ctx, issuer: &TestIssuer, target: GoogleTarget) -> GoogleCredentialSource {
-    GoogleCredentialSource::new(ctx.clone(), Arc::new(issuer.source(ctx)), request(), exchanger(ctx), target)
+pub(crate) fn source(ctx: &Ctx, issuer: &TestIssuer, target: GoogleTarget) -> Arc<GoogleCredentialSource> {
+    Arc::new(GoogleCredentialSource::new(ctx.clone(), issuer.source(ctx), request(), exchanger(ctx), target))
 }
 
 fn token() -> Secret {

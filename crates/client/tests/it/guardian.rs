@@ -115,7 +115,7 @@ async fn api(world: &Shared) -> SelfServiceApi {
     }
     let app = Router::new().route("/api/v1/clients/client-1/jwks", get(list).post(post)).with_state(world.clone());
     let base = format!("http://{}/api/v1", serve(app).await);
-    let tokens = Arc::new(TestIssuer::start([]).await.source(&ctx().0));
+    let tokens = TestIssuer::start([]).await.source(&ctx().0);
     SelfServiceApi::new(http(), &base, tokens, request())
 }
 

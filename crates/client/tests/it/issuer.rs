@@ -74,8 +74,8 @@ impl TestIssuer {
         ClientIdentity::new(self.url.clone(), "client-1".parse().unwrap(), LocalSigner::from(key()))
     }
 
-    pub(crate) fn source(&self, ctx: &Ctx) -> TokenSource {
-        TokenSource::new(ctx.clone(), http(), self.identity()).with_retry(at_once())
+    pub(crate) fn source(&self, ctx: &Ctx) -> Arc<TokenSource> {
+        Arc::new(TokenSource::new(ctx.clone(), http(), self.identity()).with_retry(at_once()))
     }
 
     pub(crate) fn then(&self, step: Step) {

@@ -20,9 +20,9 @@ use crate::{NOW, at_once, http};
 async fn no_public_type_prints_a_token_a_secret_or_a_key() {
     let (issuer, sts) = (TestIssuer::start([]).await, TestSts::start([]).await);
     let (ctx, clock) = ctx();
-    let tokens = Arc::new(issuer.source(&ctx));
+    let tokens = issuer.source(&ctx);
     let token = tokens.token(&request()).await.unwrap();
-    let credentials_source: Arc<AwsCredentialSource> = Arc::new(source(&ctx, &issuer, target(&sts)));
+    let credentials_source: Arc<AwsCredentialSource> = source(&ctx, &issuer, target(&sts));
     let credentials = credentials_source.credentials().await.unwrap();
     let target = target(&sts);
     let assertion = sign_assertion(&issuer.identity(), &request(), NOW, &*ctx.randomness).await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Query;
@@ -49,7 +48,7 @@ async fn a_million_objects_are_listed_in_the_memory_of_one_page() {
     let url = format!("http://{}", serve(app).await);
     let (issuer, sts) = (TestIssuer::start([]).await, TestSts::start([]).await);
     let (ctx, _) = ctx();
-    let credentials = Arc::new(source(&ctx, &issuer, target(&sts)));
+    let credentials = source(&ctx, &issuer, target(&sts));
     let bucket = Bucket::open_at(ctx, &http(), credentials, BUCKET, Some(&url)).unwrap();
     let mut entries = bucket.list("t/", Depth::All);
     let (mut count, mut after_some) = (0, None);

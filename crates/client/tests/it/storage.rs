@@ -1,7 +1,6 @@
 //! Listing and transfer.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::TryStreamExt as _;
@@ -20,7 +19,7 @@ use crate::sts::{TestSts, refusal};
 pub(crate) async fn open(s3: &TestS3, bucket: &str) -> Bucket {
     let (issuer, sts) = (TestIssuer::start([]).await, TestSts::start([]).await);
     let (ctx, _) = ctx();
-    let credentials = Arc::new(source(&ctx, &issuer, target(&sts)));
+    let credentials = source(&ctx, &issuer, target(&sts));
     Bucket::open_at(ctx, &http(), credentials, bucket, Some(&s3.url)).unwrap()
 }
 
@@ -292,7 +291,7 @@ async fn without_credentials_s3_is_not_asked_and_the_refusal_is_awss() {
     let issuer = TestIssuer::start([]).await;
     let sts = TestSts::start([refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")]).await;
     let (ctx, _) = ctx();
-    let credentials = Arc::new(source(&ctx, &issuer, target(&sts)));
+    let credentials = source(&ctx, &issuer, target(&sts));
     let bucket = Bucket::open_at(ctx, &http(), credentials, BUCKET, Some(&s3.url)).unwrap();
     let error = bucket.read("a.csv").await.unwrap_err();
     assert!(matches!(error, StorageError::Credentials { .. }), "{error:?}");
@@ -305,7 +304,7 @@ async fn an_endpoint_that_is_not_trusted_names_the_setting_that_helps() {
     let (port, _) = tls_server("localhost").await;
     let (issuer, sts) = (TestIssuer::start([]).await, TestSts::start([]).await);
     let (ctx, _) = ctx();
-    let credentials = Arc::new(source(&ctx, &issuer, target(&sts)));
+    let credentials = source(&ctx, &issuer, target(&sts));
     let endpoint = format!("https://localhost:{port}");
     let bucket = Bucket::open_at(ctx, &http(), credentials, BUCKET, Some(&endpoint)).unwrap();
     let error = bucket.read("a.csv").await.unwrap_err();

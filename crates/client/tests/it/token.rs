@@ -218,7 +218,7 @@ async fn an_issuer_that_is_away_is_told_from_one_that_refuses() {
     let (ctx, _) = ctx();
     // Nothing listens on port 1 of this machine.
     let identity = ClientIdentity { issuer: "http://127.0.0.1:1".parse().unwrap(), ..issuer.identity() };
-    let source = TokenSource::new(ctx, http(), identity).with_retry(crate::at_once());
+    let source = Arc::new(TokenSource::new(ctx, http(), identity).with_retry(crate::at_once()));
     let error = source.token(&request()).await.unwrap_err();
     assert!(error.hint().unwrap().contains("web-proxy"), "{:?}", error.hint());
     assert!(std::error::Error::source(&error).is_some());
@@ -228,8 +228,9 @@ async fn an_issuer_that_is_away_is_told_from_one_that_refuses() {
 async fn a_given_endpoint_must_lie_below_the_issuer_and_needs_no_metadata() {
     let issuer = TestIssuer::start([]).await;
     let (ctx, _) = ctx();
-    assert!(issuer.source(&ctx).with_token_endpoint("https://elsewhere.example.no/token").is_err());
-    let source = issuer.source(&ctx).with_token_endpoint(issuer.url.endpoint("token")).unwrap();
+    let source = || TokenSource::new(ctx.clone(), http(), issuer.identity());
+    assert!(source().with_token_endpoint("https://elsewhere.example.no/token").is_err());
+    let source = Arc::new(source().with_token_endpoint(issuer.url.endpoint("token")).unwrap());
     source.token(&request()).await.unwrap();
     assert_eq!(issuer.seen.lock().unwrap().metadata_requests, 0);
 }
@@ -258,7 +259,7 @@ async fn a_connection_that_breaks_is_tried_again_with_a_new_assertion() {
     let issuer = format!("http://{address}").parse().unwrap();
     let identity = ClientIdentity::new(issuer, "client-1".parse().unwrap(), key);
     let source = TokenSource::new(ctx, http(), identity).with_retry(crate::at_once());
-    let source = source.with_token_endpoint(format!("http://{address}/token")).unwrap();
+    let source = Arc::new(source.with_token_endpoint(format!("http://{address}/token")).unwrap());
     assert!(source.token(&request()).await.is_ok());
     let requests = server.await.unwrap();
     assert!(requests[0] != requests[1] && requests[1] != requests[2]);

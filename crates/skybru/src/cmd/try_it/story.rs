@@ -173,7 +173,7 @@ impl Actors {
         Ok(Self { ctx: ctx.clone(), http, consumer, outsider, consumer_key, exchange, target, bucket, issuer })
     }
 
-    async fn token(&self, source: &TokenSource, scope: &str, resource: &str) -> Result<Secret, TokenErrorOrScope> {
+    async fn token(&self, source: &Arc<TokenSource>, scope: &str, resource: &str) -> Result<Secret, TokenErrorOrScope> {
         let scopes = scope.parse().map_err(TokenErrorOrScope::Scope)?;
         let token = source.fresh(&TokenRequest::new(scopes).with_resource(resource)).await.map_err(TokenErrorOrScope::Token)?;
         Ok(token.token.clone())
@@ -255,7 +255,7 @@ impl Actors {
         let (client_id, key) = &self.consumer_key;
         let key = SigningKey::from_text(key.expose(), None)?;
         let identity = ClientIdentity::new(issuer.clone(), client_id.clone(), LocalSigner::from(key));
-        let source = TokenSource::new(self.ctx.clone(), self.http.clone(), identity);
+        let source = Arc::new(TokenSource::new(self.ctx.clone(), self.http.clone(), identity));
         let token = self.token(&source, SCOPE, RESOURCE).await.context("the Skyporten of 2023 gives no token")?;
         let target = AwsTarget { role: role.parse()?, ..self.target.clone() };
         let refusal = by_aws(

@@ -63,7 +63,7 @@ impl Walkers {
     }
 
     /// A new token.
-    pub(super) async fn token(&self, source: &TokenSource, scope: &str, resource: &str) -> Result<Secret> {
+    pub(super) async fn token(&self, source: &Arc<TokenSource>, scope: &str, resource: &str) -> Result<Secret> {
         let request = TokenRequest::new(scope.parse()?).with_resource(resource);
         Ok(source.fresh(&request).await?.token.clone())
     }

@@ -108,7 +108,7 @@ async fn answer(agent: &Agent, target: &str, path: &str, asked: &Asked, headers:
     }
 }
 
-async fn token(agent: &Agent, source: &GoogleCredentialSource) -> Response {
+async fn token(agent: &Agent, source: &Arc<GoogleCredentialSource>) -> Response {
     match source.credentials().await {
         Ok(credentials) => {
             let life = credentials.expires_at.duration_since(agent.clock.now()).as_secs().max(0);
