@@ -7,6 +7,7 @@ mod cli;
 mod cmd;
 mod fresh;
 mod http;
+mod key_service;
 mod lab;
 mod presented;
 mod print;

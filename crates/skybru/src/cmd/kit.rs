@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use skybru_client::azure::Resource;
@@ -53,6 +55,9 @@ struct CreateArgs {
     /// For whom it is (may be repeated)
     #[arg(long = "consumer", value_name = "ORGNO")]
     consumers: Vec<OrgId>,
+    /// The last day on which it may be imported (UTC), such as 2027-06-30; that is no end of the access itself
+    #[arg(long, value_name = "DATE")]
+    expires: Option<Date>,
 }
 
 /// Arguments of `kit import`.
@@ -98,6 +103,9 @@ struct Kit {
     resource: Option<String>,
     /// Unix seconds.
     created: i64,
+    /// The last day (UTC) on which it may be imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     consumers: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +136,9 @@ pub(crate) async fn run(call: &Call, args: KitArgs) -> Result<Outcome> {
 
 async fn create(call: &Call, args: &CreateArgs) -> Result<Outcome> {
     let settings = call.settings()?;
+    if let Some(last) = args.expires.filter(|last| has_passed(*last, call)) {
+        bail!("--expires {last}: that day has passed already");
+    }
     let (name, target) = settings.target(Some(&args.target))?;
     let issuer = settings.client(&target.client)?.issuer.clone();
     let kit = Kit {
@@ -137,6 +148,7 @@ async fn create(call: &Call, args: &CreateArgs) -> Result<Outcome> {
         scope: target.scope.parse()?,
         resource: target.resource.clone(),
         created: call.system.ctx.clock.now().as_second(),
+        expires: args.expires,
         consumers: args.consumers.clone(),
         aws: facts(target.aws.as_ref())?,
         google: facts(target.google.as_ref())?,
@@ -152,6 +164,11 @@ async fn create(call: &Call, args: &CreateArgs) -> Result<Outcome> {
     call.printer.data(&compact)?;
     call.printer.say(&format!("the key's thumbprint, to be told on another way: {}", header.jwk.thumbprint()?));
     Ok(Outcome::Done)
+}
+
+/// Whether a day is over (UTC).
+fn has_passed(last: Date, call: &Call) -> bool {
+    call.system.ctx.clock.now().to_zoned(TimeZone::UTC).date() > last
 }
 
 /// What is set, without files of this machine: they say nothing to another.
@@ -224,7 +241,12 @@ fn verified(call: &Call, args: &ImportArgs, compact: &str) -> Result<Kit> {
     if version["version"] != json!(VERSION) {
         bail!("the kit is of version {}, and this skybru knows version {VERSION} alone", version["version"]);
     }
-    serde_json::from_slice(jws.payload()).context("the kit says something that this skybru does not know, so it is not used")
+    let kit: Kit = serde_json::from_slice(jws.payload())
+        .context("the kit says something that this skybru does not know, so it is not used")?;
+    if let Some(last) = kit.expires.filter(|last| has_passed(*last, call)) {
+        bail!("the kit expired: {last} was the last day to import it; ask the provider for a new one");
+    }
+    Ok(kit)
 }
 
 /// The client whose tokens open it. A kit of an issuer at which we are nobody is refused.
@@ -383,6 +405,7 @@ mod tests {
             scope: "a:b".parse().unwrap(),
             resource: None,
             created: 0,
+            expires: None,
             consumers: Vec::new(),
             aws: json!({"endpoint": endpoint}).as_object().cloned(),
             google: None,

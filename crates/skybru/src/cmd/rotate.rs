@@ -12,6 +12,7 @@ use skybru_client::http::Http;
 use skybru_client::selfservice::SelfServiceApi;
 use skybru_client::token::{ClientIdentity, TokenError, TokenRequest, TokenSource};
 use skybru_core::{ClientId, Ctx, IssuerUrl, Secret};
+use skybru_federation::{Finding, Severity, Who};
 use skybru_protocol::jose::SigningKey;
 use skybru_signer::LocalSigner;
 
@@ -217,6 +218,16 @@ pub(crate) fn warning(settings: &Settings, name: &str, now: jiff::Timestamp) -> 
         KeyAge::Ended => "has ended".to_owned(),
     };
     Some(format!("the key of client {name:?} {what}: run `skybru registry client rotate-key {name}`"))
+}
+
+/// The same as the doctor says it: an error once the key has ended, since no token is to be had with it.
+pub(crate) fn ending(settings: &Settings, name: &str, now: jiff::Timestamp) -> Option<Finding> {
+    let text = warning(settings, name, now)?;
+    let (what, fix) = text.split_once(": ")?;
+    let has_ended = key_ends(settings).iter().any(|(client, exp)| client == name && key_age(*exp, now) == KeyAge::Ended);
+    let mut finding = Finding::new("D-17", Who::Consumer, what, fix);
+    finding.severity = if has_ended { Severity::Error } else { Severity::Warning };
+    Some(finding)
 }
 
 /// Rotates those keys whose time has come by `key.rotate-days`, and finishes what was begun. Whether a key is another one now.

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use skybru_client::http::{Http, HttpOptions};
 use skybru_client::token::KeyProof;
 use skybru_core::{KeyId, Secret};
+use skybru_signer::kms::KmsKeyName;
 use skybru_signer::pkcs11::{Pkcs11Signer, Pkcs11Uri};
 use skybru_signer::{LocalSigner, Signer, from_pkcs12};
 
 use super::layers::{Settings, SettingsError};
 use super::options::{ClientOptions, KeyOptions};
 use super::resolve::parse;
+use crate::key_service::KeyService;
 use crate::system::System;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -45,10 +48,15 @@ impl Settings {
                 let uri: Pkcs11Uri = parse(&format!("{key}.pkcs11"), options.pkcs11.as_deref().unwrap_or_default())?;
                 ("the hardware module".to_owned(), self.pkcs11(uri, kid.as_ref()))
             }
+            ["kms"] => {
+                let address: KmsKeyName = parse(&format!("{key}.kms"), options.kms.as_deref().unwrap_or_default())?;
+                let http = self.http(name)?;
+                ("the key service".to_owned(), self.kms(&address, &http, system, kid.as_ref()))
+            }
             _ => {
                 let problem =
-                    "expected one of file = \"client.jwk\", env = \"NAME\", pkcs12 = \"client.p12\" (with password-file) and \
-                               pkcs11 = \"pkcs11:token=…;object=…?module-path=…\""
+                    "expected one of file = \"client.jwk\", env = \"NAME\", pkcs12 = \"client.p12\" (with password-file), \
+                               pkcs11 = \"pkcs11:token=…;object=…?module-path=…\" and kms = \"arn:aws:kms:…\""
                         .to_owned();
                 return Err(SettingsError::Value { key, problem });
             }
@@ -68,10 +76,20 @@ impl Settings {
     /// Opening asks the module for the public half, which takes its time.
     fn pkcs11(&self, uri: Pkcs11Uri, kid: Option<&KeyId>) -> Result<Arc<dyn Signer>, Cause> {
         let pin = uri.pin_source.as_ref().map(|file| secret_in(&self.folder.join(file))).transpose()?;
-        let opening = Pkcs11Signer::open(uri, pin, kid);
-        let opened = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opening))?;
-        Ok(Arc::new(opened))
+        Ok(Arc::new(wait(Pkcs11Signer::open(uri, pin, kid))?))
     }
+
+    /// Opening fetches the public half; each signature is one more call.
+    fn kms(&self, name: &KmsKeyName, http: &HttpOptions, system: &System, kid: Option<&KeyId>) -> Result<Arc<dyn Signer>, Cause> {
+        let service = KeyService { env: system.env.clone(), folder: system.folder.clone(), clock: Arc::clone(&system.ctx.clock) };
+        let opened = wait(service.open(name, Http::new(http)?, kid));
+        Ok(Arc::new(opened.map_err(|error| format!("{error:#}"))?))
+    }
+}
+
+/// Waits for what a module or a service has to be asked.
+fn wait<T>(opening: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opening))
 }
 
 /// The names of those sources that are set.
@@ -81,6 +99,7 @@ fn sources(options: &KeyOptions) -> Vec<&'static str> {
         ("env", options.env.is_some()),
         ("pkcs12", options.pkcs12.is_some()),
         ("pkcs11", options.pkcs11.is_some()),
+        ("kms", options.kms.is_some()),
     ];
     all.into_iter().filter_map(|(name, set)| set.then_some(name)).collect()
 }

@@ -173,6 +173,8 @@ pub(crate) struct KeyOptions {
     pub(crate) alias: Option<String>,
     /// A key in hardware: an RFC 7512 URI. `pin-source` in it names the file with the PIN.
     pub(crate) pkcs11: Option<String>,
+    /// A key in a cloud's key service: `arn:aws:kms:…`, `projects/…/cryptoKeyVersions/N`, or `https://VAULT.vault.azure.net/keys/NAME`.
+    pub(crate) kms: Option<String>,
     /// The agent gives the client a new key after so many days; never by itself when absent. The key must be a file.
     pub(crate) rotate_days: Option<u32>,
     /// The key id, when the file does not say it or says it wrongly.

@@ -252,3 +252,28 @@ fn what_entra_has_been_told_is_read_as_az_prints_it() {
     assert_eq!(credential("sky.example.no", "0192:917422575;entur:demo").0[0], "D-60");
     assert_eq!(credential("https://sky.example.no", "0192:917422575").0[0], "D-61");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the program under test looks at the real clock")]
+fn a_key_that_ends_within_a_month_is_named_before_it_ends() {
+    let lab = Lab::start();
+    let file = lab.folder.join("client.jwk");
+    let mut key: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    for (days, said, severity, code) in
+        [(200, None, "", 0), (12, Some("ends in 11 days"), "warning", 1), (-2, Some("has ended"), "error", 1)]
+    {
+        key["exp"] = (now + days * 86_400 - 60).into();
+        std::fs::write(&file, key.to_string()).unwrap();
+        let output = lab.skybru(&["doctor", "demo", "--offline", "--json"]).output().unwrap();
+        let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let all = report["findings"].as_array().unwrap();
+        let finding = all.iter().find(|finding| finding["where"] == "the client's key");
+        assert_eq!((finding.is_some(), output.status.code()), (said.is_some(), Some(code)), "{report}");
+        if let (Some(finding), Some(said)) = (finding, said) {
+            assert!(finding["what"].as_str().unwrap().contains(said), "{finding}");
+            assert!(finding["fix"].as_str().unwrap().contains("rotate-key demo"), "{finding}");
+            assert_eq!(finding["severity"], severity, "{finding}");
+        }
+    }
+}

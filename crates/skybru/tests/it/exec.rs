@@ -122,3 +122,45 @@ fn credentials_come_in_the_forms_of_each_cloud() {
     let none = skybru(&lab, &["credentials", "both", "--format", "aws-process"]).output().unwrap();
     assert!(stderr(&none).contains("targets.both.aws: missing"), "{}", stderr(&none));
 }
+
+/// E-72. Whatever the user's variables name stays trusted, and the lab's own authority is added, under every name that is set.
+#[test]
+fn certificates_are_added_to_those_that_the_user_named() {
+    let lab = Lab::start();
+    let mine = lab.folder.join("mine.pem");
+    std::fs::write(&mine, "-----BEGIN CERTIFICATE-----\nTUlORQ==\n-----END CERTIFICATE-----\n").unwrap();
+    let names = [
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "NODE_EXTRA_CA_CERTS",
+        "AWS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+    ];
+    let ca = std::fs::read_to_string(lab.get("/ca_file")).unwrap();
+    let shown = |name: &str, set: bool| {
+        let mut command = lab.skybru(&["exec", "demo-azure", "--", "sh", "-c", &format!("cat ${{{name}:-/dev/null}}")]);
+        for name in names {
+            if set {
+                command.env(name, &mine);
+            } else {
+                command.env_remove(name);
+            }
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        stdout(&output)
+    };
+    for name in names {
+        let both = shown(name, true);
+        assert!(both.contains("TUlORQ==") && both.contains(ca.trim()), "{name}: {both}");
+    }
+    let node = shown("NODE_EXTRA_CA_CERTS", false);
+    assert_eq!(node.trim(), ca.trim(), "Node reads it beside its own");
+    assert_eq!(shown("AWS_CA_BUNDLE", false), "", "what nobody set needs no file");
+    let python = shown("REQUESTS_CA_BUNDLE", false);
+    assert!(python.contains(ca.trim()), "{python}");
+    if std::path::Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
+        assert!(python.len() > 50_000, "Python would trust nobody else: the machine's own are in it");
+    }
+}

@@ -14,6 +14,7 @@ mod exec;
 mod guide;
 mod handbook;
 mod hostile;
+mod keys;
 mod kit;
 mod mistakes;
 mod operations;

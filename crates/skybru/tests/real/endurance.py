@@ -52,7 +52,8 @@ def azure():
 
     credential = DefaultAzureCredential()
     account = os.environ["BLOB_ACCOUNT"]
-    patient = {"retry_total": 10, "initial_backoff": 1, "increment_base": 1}
+    # As often as it takes: what the data's own servers are away is not the agent's business.
+    patient = {"initial_backoff": 1, "increment_base": 1} | {"retry_" + kind: 40 for kind in ["total", "connect", "read", "status"]}
     blob = BlobServiceClient(account, credential=credential, **patient).get_blob_client(BUCKET, KEY)
     return (
         lambda: blob.download_blob().readall(),

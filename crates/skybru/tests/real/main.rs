@@ -21,6 +21,7 @@ mod oauth;
 mod schemathesis;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;
+mod softhsm;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

@@ -72,6 +72,9 @@ pub(super) async fn walk(call: &Call, name: &str, ask_nobody: bool, report: &mut
         arm: azure.arm.clone(),
     });
     let azure_http = target.azure.as_ref().map(|azure| settings.azure_http(name, target, azure)).transpose()?;
+    if let Some(warning) = crate::cmd::rotate::ending(&settings, &target.client, call.system.ctx.clock.now()) {
+        report.push("the client's key", warning);
+    }
     let mut walked = Walked { token: None, http, azure_http, issuer, aws, google, azure };
     if ask_nobody {
         return Ok(walked);

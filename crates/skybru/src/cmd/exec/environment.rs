@@ -19,6 +19,20 @@ use crate::system::System;
 /// Azure's SDKs read a token file at most every ten minutes (E-70): a token that lives less would be presented expired.
 const AZURE_KEEPS_A_FILE: SignedDuration = SignedDuration::from_mins(15);
 
+/// Whose file the command's libraries read instead of their own certificates; Node's beside its own.
+const CA_VARIABLES: [&str; 3] = ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+
+/// Those that win over the above where the user has set them.
+const CA_VARIABLES_WHEN_SET: [&str; 3] = ["AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE"];
+
+/// Where a machine keeps the certificates that it trusts, as one file: Debian, Fedora, Alpine and macOS.
+const MACHINE_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/opt/homebrew/etc/ca-certificates/cert.pem",
+];
+
 /// What the command gets, what it does not inherit, and which files that needs.
 pub(super) struct Environment<'a> {
     system: &'a System,
@@ -137,14 +151,16 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Certificates that the command's libraries trust, beside those that the user named already. Python, Go and Node each have their own
-    /// name for them (E-72).
+    /// Certificates that the command's libraries trust, beside those that the user named already, or, where the name means "these and no
+    /// others", beside the machine's own. Python, Go, Node, curl and gcloud each have their own name for them (E-72).
     fn trust(&mut self, ca_file: &Path) -> Result<()> {
         let ours = read(ca_file)?;
-        for name in ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        let others = CA_VARIABLES_WHEN_SET.into_iter().filter(|name| self.system.var(name).is_some());
+        for name in CA_VARIABLES.into_iter().chain(others) {
             let theirs = match self.system.var(name) {
                 Some(file) => read(&self.system.folder.join(file))?,
-                None => String::new(),
+                None if name == "NODE_EXTRA_CA_CERTS" => String::new(),
+                None => MACHINE_BUNDLES.iter().find_map(|file| read(Path::new(file)).ok()).unwrap_or_default(),
             };
             let file = self.folder.join(format!("{name}.pem"));
             write_private(&file, format!("{theirs}\n{ours}").as_bytes())?;

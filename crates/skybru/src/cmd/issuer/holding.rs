@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -13,16 +12,14 @@ use skybru_client::http::{Http, HttpOptions};
 use skybru_core::{Clock, KeyId, Secret};
 use skybru_issuer::keys::Holder;
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
-use skybru_signer::kms::{AwsKey, AwsKeySource, BearerSource, Cause, KmsKeyName, KmsSigner};
+use skybru_signer::kms::KmsSigner;
 use skybru_signer::pkcs11::{Pkcs11Signer, Pkcs11Uri};
 use skybru_signer::seal::{Seal, is_sealed};
 use skybru_signer::{LocalSigner, Signer};
 
+use crate::key_service::KeyService;
 use crate::lab::files;
 use crate::system::System;
-
-/// The file with a bearer token for Google's or Azure's key service, kept fresh by somebody else.
-const TOKEN_FILE: &str = "SKYBRU_KMS_TOKEN_FILE";
 
 /// What private keys are sealed with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,50 +183,7 @@ impl Holding {
     }
 
     async fn kms(&self, name: &str, kid: Option<&KeyId>) -> Result<KmsSigner> {
-        let name: KmsKeyName = name.parse()?;
-        let transport = Arc::new(Http::new(&HttpOptions::default())?);
-        let known = Arc::new(Environment { env: self.env.clone(), folder: self.folder.clone() });
-        let endpoint = |name: &str| self.env.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        Ok(match name {
-            KmsKeyName::Aws { arn, region } => {
-                let endpoint = endpoint("AWS_ENDPOINT_URL_KMS").or_else(|| endpoint("AWS_ENDPOINT_URL"));
-                KmsSigner::aws((&arn, &region), known, transport, Arc::clone(&self.clock), endpoint, kid).await?
-            }
-            KmsKeyName::Google(name) => KmsSigner::google(&name, known, transport, None, kid).await?,
-            KmsKeyName::Azure { vault, key } => KmsSigner::azure(&vault, &key, known, transport, kid).await?,
-        })
-    }
-}
-
-/// Credentials from the variables that this program was started with.
-struct Environment {
-    env: BTreeMap<String, String>,
-    folder: PathBuf,
-}
-
-impl Environment {
-    fn var(&self, name: &str) -> Result<String, Cause> {
-        let value = self.env.get(name).filter(|value| !value.is_empty()).cloned();
-        value.ok_or_else(|| format!("variable {name} is not set").into())
-    }
-}
-
-#[async_trait]
-impl BearerSource for Environment {
-    async fn bearer(&self) -> Result<Secret, Cause> {
-        let file = self.folder.join(self.var(TOKEN_FILE)?);
-        let text = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        Ok(Secret::from(text.trim().to_owned()))
-    }
-}
-
-#[async_trait]
-impl AwsKeySource for Environment {
-    async fn key(&self) -> Result<AwsKey, Cause> {
-        Ok(AwsKey {
-            access_key_id: self.var("AWS_ACCESS_KEY_ID")?,
-            secret_access_key: self.var("AWS_SECRET_ACCESS_KEY")?.into(),
-            session_token: self.var("AWS_SESSION_TOKEN").ok().map(Secret::from),
-        })
+        let service = KeyService { env: self.env.clone(), folder: self.folder.clone(), clock: Arc::clone(&self.clock) };
+        service.open(&name.parse()?, Http::new(&HttpOptions::default())?, kid).await
     }
 }

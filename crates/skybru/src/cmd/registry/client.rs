@@ -58,8 +58,11 @@ pub(super) enum ClientCommand {
         /// Its id
         id: ClientId,
         /// A private key (JWK or PEM) whose public half is registered; made if the file is not there
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "of")]
+        key: Option<PathBuf>,
+        /// The key of one of `clients` in the settings, wherever it is kept: in a file, in hardware, in a cloud's key service
+        #[arg(long, value_name = "CLIENT", conflicts_with = "key")]
+        of: Option<String>,
     },
     /// Give one of `clients` in the settings its next key: registered, proven, put in place, and only then the old one goes
     RotateKey(crate::cmd::rotate::RotateArgs),
@@ -98,11 +101,11 @@ pub(super) async fn run(api: &SelfServiceApi, command: ClientCommand, call: &Cal
             }
             client
         }
-        ClientCommand::AddKey { id, key } => {
-            let key = private_key(call, &key)?;
+        ClientCommand::AddKey { id, key, of } => {
+            let public = public_key(call, key.as_deref(), of.as_deref())?;
             let mut keys = registered_keys(api, &id).await?;
-            keys.retain(|known| known["kid"] != key.kid().as_str());
-            keys.insert(0, serde_json::to_value(key.public_jwk())?);
+            keys.retain(|known| known["kid"] != public["kid"]);
+            keys.insert(0, public);
             api.call(Method::POST, &format!("/clients/{id}/jwks"), Some(&json!({"keys": keys}))).await?
         }
         // Was taken care of before: it is more than a call of the API.
@@ -125,6 +128,18 @@ pub(super) async fn run(api: &SelfServiceApi, command: ClientCommand, call: &Cal
 async fn registered_keys(api: &SelfServiceApi, id: &ClientId) -> Result<Vec<Value>> {
     let known = api.call(Method::GET, &format!("/clients/{id}/jwks"), None).await?;
     Ok(known["keys"].as_array().cloned().unwrap_or_default())
+}
+
+/// The public half of the key in `file`, or of that of a client in the settings.
+fn public_key(call: &Call, file: Option<&std::path::Path>, of: Option<&str>) -> Result<Value> {
+    if let Some(file) = file {
+        return Ok(serde_json::to_value(private_key(call, file)?.public_jwk())?);
+    }
+    let identity = call.settings()?.identity(of.context("give --key or --of")?, &call.system)?;
+    let mut public = serde_json::to_value(identity.key.public_jwk())?;
+    // By this id assertions will name it.
+    public["kid"] = json!(identity.key.kid().as_str());
+    Ok(public)
 }
 
 /// The key in `file`; made and written there, readable by its owner only, if there is no such file.
