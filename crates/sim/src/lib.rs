@@ -18,5 +18,7 @@ mod hex;
 mod kept;
 mod listen;
 mod objects;
+mod start;
 
 pub use fetch::FetchFault;
+pub use start::StartError;

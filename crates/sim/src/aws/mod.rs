@@ -18,7 +18,6 @@ mod state;
 mod sts;
 mod xml;
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::StartError;
 use crate::control::{Control, ControlSettings};
 use crate::fetch::{FetchFault, Fetcher};
 
@@ -70,26 +70,6 @@ pub struct AwsSimOptions {
 pub struct AwsSettings {
     /// Wording and strictness about discovery.
     pub rules: Rules,
-}
-
-/// Why a simulator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not to be had.
-    #[error("cannot listen on 127.0.0.1:{port}")]
-    Listen {
-        /// The port asked for.
-        port: u16,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// The state cannot be read or its folder not be made.
-    #[error("cannot open the state of the AWS simulator")]
-    State(#[source] io::Error),
-    /// The extra roots are not PEM certificates.
-    #[error("the extra trusted roots are not PEM certificates")]
-    Roots(#[source] rustls::pki_types::pem::Error),
 }
 
 /// The account as its owner knows it.

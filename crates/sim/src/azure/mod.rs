@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::StartError;
 use crate::control::{Control, ControlSettings};
 use crate::fetch::Fetcher;
 use crate::kept::Kept;
@@ -73,29 +74,6 @@ pub struct AzurePorts {
     pub dfs: u16,
     /// Files.
     pub file: u16,
-}
-
-/// Why a simulator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not to be had.
-    #[error("cannot listen on 127.0.0.1:{port}")]
-    Listen {
-        /// The port asked for.
-        port: u16,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// The state cannot be read or written.
-    #[error("the simulated Azure cannot use its state folder")]
-    State(#[source] io::Error),
-    /// The directory's own signing key cannot be used.
-    #[error("the simulated Entra cannot use its signing key")]
-    Key(#[source] skybru_protocol::jose::SigningKeyError),
-    /// The extra roots are not PEM certificates.
-    #[error("the extra trusted roots are not PEM certificates")]
-    Roots(#[source] rustls::pki_types::pem::Error),
 }
 
 /// Everything that requests share.

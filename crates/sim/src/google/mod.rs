@@ -12,7 +12,6 @@ mod datasets;
 mod http;
 mod state;
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::StartError;
 use crate::control::{Control, ControlSettings};
 use crate::fetch::Fetcher;
 use crate::objects::Store;
@@ -54,26 +54,6 @@ pub struct GoogleSimOptions {
     pub control: ControlSettings,
     /// PEM certificates that count as public roots beside the machine's own: a lab's CA, which Google does not know.
     pub extra_roots_pem: Option<String>,
-}
-
-/// Why a simulator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is taken, or not to be had.
-    #[error("cannot listen on 127.0.0.1:{port}")]
-    Listen {
-        /// The port asked for.
-        port: u16,
-        /// What the system says.
-        #[source]
-        source: io::Error,
-    },
-    /// The state cannot be read or its folder not be made.
-    #[error("cannot open the state of the Google simulator")]
-    State(#[source] io::Error),
-    /// The extra roots are not PEM certificates.
-    #[error("the extra trusted roots are not PEM certificates")]
-    Roots(#[source] rustls::pki_types::pem::Error),
 }
 
 /// Everything that requests share.
