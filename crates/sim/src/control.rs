@@ -24,6 +24,8 @@ pub struct ControlSettings {
     pub clock_shift_seconds: i64,
     /// How long a change of who may do what is not yet in force everywhere.
     pub propagation_delay_seconds: u32,
+    /// How many exchanges Google's STS takes in a minute before it throttles (G-42); 0 for any number. The other clouds do not look at it.
+    pub exchanges_per_minute: u32,
     /// How every fetch of an issuer's documents fails.
     pub fetch_fault: Option<FetchFault>,
     /// No credentials live longer than this, whatever was asked for: for tests of renewal. The real clouds give no less than minutes.

@@ -11,6 +11,7 @@ use skybru_protocol::metadata::DiscoveryDocument;
 use super::assertion::PresentedAssertion;
 use super::credential::{FederatedCredential, Identity, Matching, Tenant};
 use super::error::EntraError;
+use super::expression::ClaimsExpression;
 use super::request::{Resource, TokenRequest};
 use super::{Rules, Wording};
 use crate::documents::{DocumentProblem, Documents};
@@ -204,19 +205,42 @@ fn matching<'a>(
         return Ok(found);
     }
     if of_issuer.iter().any(|credential| matches!(credential.matching, Matching::Expression(_))) {
-        return Err(flexible_refused(&assertion.issuer).into());
+        return by_expression(assertion, &of_issuer, !of_subject.is_empty()).map_err(Decision::from);
     }
     Err(no_match(if of_subject.is_empty() { "E-33" } else { "E-32" }, assertion, rules).into())
 }
 
-/// E-6, E-51. For the three issuers that may have them, expressions are not evaluated here.
-fn flexible_refused(issuer: &str) -> EntraError {
-    if FLEXIBLE_ISSUERS.contains(&issuer) {
-        let text = "The federated identity credential expression could not be evaluated.";
-        return EntraError::invalid_client("E-51", 700_234, text);
+/// E-6, E-34, E-51: three issuers may be matched by expression, any other may not. The texts behind 700233 and E-34 are known in part.
+fn by_expression<'a>(
+    assertion: &PresentedAssertion,
+    of_issuer: &[&'a FederatedCredential],
+    subject_fits: bool,
+) -> Result<&'a FederatedCredential, EntraError> {
+    let PresentedAssertion { issuer, subject, audience, .. } = assertion;
+    if !FLEXIBLE_ISSUERS.contains(&issuer.as_str()) {
+        let text = format!("Issuer '{issuer}' may not use credentials matching via expression.");
+        return Err(EntraError::invalid_client("E-51", 7_002_241, text));
     }
-    let text = format!("Issuer '{issuer}' may not use credentials matching via expression.");
-    EntraError::invalid_client("E-51", 7_002_241, text)
+    let mut fits_but_audience = subject_fits;
+    for credential in of_issuer {
+        let Matching::Expression(text) = &credential.matching else { continue };
+        let expression = ClaimsExpression::parse(text).map_err(|_| {
+            EntraError::invalid_client("E-51", 700_233, "The federated identity credential expression could not be parsed.")
+        })?;
+        if expression.holds(&assertion.claims) {
+            if credential.audience == *audience {
+                return Ok(credential);
+            }
+            fits_but_audience = true;
+        }
+    }
+    let found_for = "No matching federated identity record found for presented assertion";
+    let or = "or no federated identity credential expression matched the presented assertion.";
+    Err(if fits_but_audience {
+        EntraError::invalid_client("E-34", 7_002_121, format!("{found_for} audience '{audience}' {or}"))
+    } else {
+        EntraError::invalid_client("E-34", 7_002_131, format!("{found_for} subject '{subject}' {or}"))
+    })
 }
 
 /// E-30 until 2023, E-31 to E-33 since: the presented value is quoted.

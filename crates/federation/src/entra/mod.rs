@@ -1,13 +1,13 @@
 //! Microsoft Entra: federated identity credentials, and the token that is given for somebody else's.
 //!
-//! Deliberately missing: client secrets and certificates, users, and the evaluation of flexible credentials' expressions (E-6), which no
-//! issuer of this project may have.
+//! Deliberately missing: client secrets and certificates, and users.
 
 mod assertion;
 mod credential;
 mod error;
 mod error_text;
 mod exchange;
+mod expression;
 mod lint;
 mod reach;
 mod request;

@@ -55,6 +55,8 @@ pub struct ApiError {
     pub message: String,
     /// The detail, where Google gives one.
     pub info: Option<ErrorInfo>,
+    /// What a precondition found wrong, in Google's words.
+    pub violation: Option<String>,
     /// The rule that it follows.
     pub rule: &'static str,
 }
@@ -62,7 +64,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error without a detail.
     pub fn new(rule: &'static str, code: u16, status: &'static str, message: impl Into<String>) -> Self {
-        Self { code, status, message: message.into(), info: None, rule }
+        Self { code, status, message: message.into(), info: None, violation: None, rule }
     }
 
     /// 400.
@@ -98,10 +100,16 @@ impl ApiError {
         Self::new("G-56", 401, "UNAUTHENTICATED", message)
     }
 
+    /// G-5: a policy of the organisation forbids the issuer.
+    pub fn org_policy_violated(issuer: &str) -> Self {
+        let violation = Some(format!("Org Policy violated for value: '{issuer}'."));
+        Self { violation, ..Self::new("G-5", 400, "FAILED_PRECONDITION", "Precondition check failed.") }
+    }
+
     /// G-55: the API is not enabled in the project. The wording is that of Google's other APIs, and unconfirmed here.
-    pub fn service_disabled(service: &str, project: &str) -> Self {
+    pub fn service_disabled(title: &str, service: &str, project: &str) -> Self {
         let message = format!(
-            "{service} has not been used in project {project} before or it is disabled. Enable it by visiting \
+            "{title} has not been used in project {project} before or it is disabled. Enable it by visiting \
              https://console.developers.google.com/apis/api/{service}/overview?project={project} then retry. If you enabled this API \
              recently, wait a few minutes for the action to propagate to our systems and retry."
         );

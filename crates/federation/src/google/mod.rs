@@ -7,6 +7,7 @@ mod error_text;
 mod lint;
 mod mapping;
 mod names;
+pub mod org_policy;
 pub mod policy;
 mod principal;
 mod provider;

@@ -221,3 +221,25 @@ fn d_70_the_text_about_the_assertions_time_points_to_az_too() {
     assert_eq!(said[0].rule, "E-39");
     assert!(said[0].mistakes.contains(&"D-70"), "{said:?}");
 }
+
+/// E-36, E-48: numbers that only a real directory gives, and the doctor knows.
+#[test]
+fn e_34_e_36_e_48_numbers_of_rarer_refusals_are_known() {
+    let rule = |text: &str| explain_error(text).first().map(|explanation| (explanation.speaker, explanation.rule));
+    let policy =
+        "AADSTS7000226: No federated identity credential policy found on application (0d2b6f0a-3f1c-4d7e-9a66-aaaaaaaaaaaa).";
+    assert_eq!(rule(policy), Some((Speaker::Azure, "E-36")));
+    let client = "AADSTS700021: Client assertion application identifier doesn't match 'client_id' parameter.";
+    assert_eq!(rule(client), Some((Speaker::Azure, "E-48")));
+    assert_eq!(rule("AADSTS7002131: No matching federated identity record found"), Some((Speaker::Azure, "E-34")));
+}
+
+/// W-7: the consumer's error in the guide for Google came from Maskinporten, before any cloud was asked.
+#[test]
+fn w_7_an_error_of_the_issuers_is_no_error_of_the_clouds() {
+    let text = "Invalid assertion. Client authentication failed. Invalid JWT claim aud.";
+    let explanations = explain_error(text);
+    assert_eq!(explanations[0].speaker, Speaker::Issuer);
+    assert!(explanations.iter().all(|explanation| explanation.speaker == Speaker::Issuer), "{explanations:?}");
+    assert!(explanations[0].mistakes.contains(&"D-17"));
+}

@@ -96,3 +96,24 @@ fn w_2_w_3_the_lint_names_all_faults_at_once() {
     assert_eq!(of("D-24").expected.as_deref(), Some("sky.maskinporten.dev/:scope"));
     assert!(of("D-26").fix.contains("0192:917422575"));
 }
+
+/// W-5: what the guide of September 2024 changed is enough, with the document that it prints only where the three lists are not asked for.
+#[test]
+fn w_5_what_the_later_guide_changed_lets_the_consumer_in() {
+    const ISSUER: &str = "https://test.sky.maskinporten.no";
+    let mut case = guide();
+    case.claims["iss"] = ISSUER.into();
+    case.claims["sub"] = "0192:917422575;entur:foo.1".into();
+    case.discovery["issuer"] = ISSUER.into();
+    case.discovery["jwks_uri"] = format!("{ISSUER}/jwk").into();
+    case.providers = vec![provider(ISSUER, &["https://entur.org"])];
+    case.role = Some(role_of(&json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Principal": {"Federated": format!("arn:aws:iam::{ACCOUNT}:oidc-provider/test.sky.maskinporten.no")},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {"test.sky.maskinporten.no:sub": "0192:917422575;entur:foo.1"}},
+    }]})));
+    case.is_no_identity("A-50", NO_KEY);
+    case.rules.strict_discovery = false;
+    case.accepted();
+}

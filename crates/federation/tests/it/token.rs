@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use skybru_protocol::base64url;
 
-use crate::case::{AUDIENCE, Case, ISSUER, NOT_A_JWT, NOW, PROVIDER_ARN, SUBJECT, provider, sign, sign_ec, sign_text};
+use crate::case::{
+    AUDIENCE, Case, ISSUER, NO_KEY, NOT_A_JWT, NOW, PROVIDER_ARN, SUBJECT, other_jwk, provider, role, sign, sign_ec, sign_text,
+};
+use skybru_federation::DocumentProblem;
 
 #[test]
 fn a_24_a_25_the_answer_names_subject_audience_and_the_providers_arn() {
@@ -165,4 +168,35 @@ fn a_payload_that_is_no_utf_8_is_no_jwt() {
     Case::but(|case| case.token = Some(token)).is_no_identity("A-30", NOT_A_JWT);
     let unsigned: Value = json!({"alg": "RS256", "kid": 1});
     Case::but(|case| case.token = Some(sign(&unsigned, &case.claims))).is_no_identity("A-30", NOT_A_JWT);
+}
+
+/// P-1 and P-3 at AWS: RS256 and a key id; typ is not looked at (P-2).
+#[test]
+fn p_1_p_2_p_3_the_common_header_is_taken_and_another_typ_too() {
+    Case::but(|case| case.header = json!({"alg": "RS256", "typ": "JWT", "kid": "test-key-1"})).accepted();
+    Case::but(|case| case.header["typ"] = "at+jwt".into()).accepted();
+    let two = Case::but(|case| {
+        case.header = json!({"alg": "RS256", "typ": "JWT"});
+        case.keys.push(other_jwk("another"));
+    });
+    two.is_no_identity("A-32", NO_KEY);
+}
+
+/// P-6 and P-7 at AWS: Skyporten's subject as it is; times are whole numbers.
+#[test]
+fn p_6_p_7_subject_and_times_are_those_of_the_profile() {
+    let long = format!("0192:917422575;{}", "s".repeat(127 - 15));
+    let case = Case::but(|case| {
+        case.claims["sub"] = long.clone().into();
+        case.role = Some(role(&json!({"StringEquals": {"sky.example.no:sub": long}})));
+    });
+    assert_eq!(case.accepted().subject.len(), 127);
+    Case::claiming(&json!({"iat": 1_757_590_000.5})).is_no_identity("A-45", "Invalid timestamp in token claims.");
+}
+
+/// P-10 at AWS: whatever stands between, the text is the same.
+#[test]
+fn p_10_documents_that_cannot_be_had_are_no_documents() {
+    let unavailable = DocumentProblem::Unavailable { url: format!("{ISSUER}/jwk"), reason: "status 302".to_owned() };
+    Case::but(|case| case.unavailable = Some(unavailable)).is_no_identity("A-51", NO_KEY);
 }

@@ -226,3 +226,20 @@ fn variables_in_conditions_are_filled_from_the_request() {
     when(&json!({"ArnNotLike": {"aws:userid": arn}})).is_not_authorized();
     assert_eq!(ISSUER, "https://sky.example.no");
 }
+
+/// AWS makes nobody bind the subject of an issuer that is not among those that many share. So a policy without a condition is stored,
+/// and lets everybody in; the doctor says so (D-26).
+#[test]
+fn a_19_a_private_issuers_trust_policy_needs_no_condition() {
+    let open = principal(&json!({"Federated": PROVIDER_ARN}));
+    open.accepted();
+    let case = Case::but(|case| {
+        case.role.clone_from(&open.role);
+        case.claims["sub"] = "0192:889640782;other:scope".into();
+    });
+    case.accepted();
+    let setup =
+        skybru_federation::aws::Setup { role: open.role.as_ref(), provider: open.providers.first(), ..Default::default() };
+    let findings = skybru_federation::aws::lint(skybru_federation::aws::LintInput { setup, ..Default::default() });
+    assert!(findings.iter().any(|finding| finding.rule == "D-26"), "{findings:?}");
+}

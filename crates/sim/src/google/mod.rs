@@ -14,7 +14,7 @@ mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -65,6 +65,8 @@ pub(crate) struct Sim {
     owner_token: Secret,
     wording: Wording,
     control: Control,
+    /// The minute of the last exchange, and how many there were in it (G-42).
+    exchanges: Mutex<(i64, u32)>,
     state: state::StateStore,
     objects: Store,
     fetcher: Fetcher,
@@ -122,6 +124,7 @@ impl GoogleSim {
             owner_token: options.owner_token,
             wording: options.wording,
             control,
+            exchanges: Mutex::default(),
             state,
             objects,
             fetcher,
@@ -159,6 +162,16 @@ impl Sim {
     /// Seconds since 1970, by the simulator's own clock.
     fn now(&self) -> i64 {
         self.ctx.clock.unix_seconds()
+    }
+
+    /// G-42: counts an exchange, and says whether it is one too many in this minute.
+    fn may_exchange(&self, now: i64) -> bool {
+        let most = self.control.settings().exchanges_per_minute;
+        let mut counted = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = now.div_euclid(60);
+        let before = if counted.0 == minute { counted.1 } else { 0 };
+        *counted = (minute, before.saturating_add(1));
+        most == 0 || before < most
     }
 
     /// A new text that nobody can guess.

@@ -1,10 +1,11 @@
 //! What the simulated project holds: pools, providers, service accounts, policies, buckets, datasets, access tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use skybru_federation::google::org_policy::IssuerRule;
 use skybru_federation::google::policy::{Binding, Policy};
 use skybru_federation::google::service_account::ServiceAccount;
 use skybru_federation::google::{ApiError, Caller, Pool, Provider, StsError};
@@ -29,6 +30,12 @@ pub(crate) struct State {
     pub(crate) datasets: BTreeMap<String, Dataset>,
     /// By the SHA-256 of the token: the tokens themselves are kept nowhere.
     pub(crate) tokens: BTreeMap<String, AccessToken>,
+    /// Services that somebody switched off (G-55).
+    #[serde(default)]
+    pub(crate) disabled_services: BTreeSet<String>,
+    /// What the organisation says of issuers, if it says anything (G-5).
+    #[serde(default)]
+    pub(crate) issuer_rules: Option<Vec<IssuerRule>>,
     /// Counts changes of policies, for their etags, and new accounts, for their numbers.
     pub(crate) counter: u64,
 }

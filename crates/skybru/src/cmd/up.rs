@@ -50,6 +50,7 @@ pub(crate) async fn run(call: &Call, args: UpArgs) -> Result<Outcome> {
         control: ControlSettings {
             clock_shift_seconds: args.clock_shift,
             propagation_delay_seconds: args.propagation_delay,
+            exchanges_per_minute: 0,
             fetch_fault: args.fetch_fault,
             credential_seconds: args.credential_seconds,
         },

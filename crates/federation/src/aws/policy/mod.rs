@@ -15,7 +15,7 @@ pub use evaluate::{Context, Miss, MissReason, Outcome, Request, Verdict, evaluat
 use super::AwsError;
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters and `?` for one. Case counts.
-pub(in crate::aws) fn glob_matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
     pattern::Pattern::plain(pattern).matches(text, false)
 }
 

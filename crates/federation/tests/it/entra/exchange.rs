@@ -394,3 +394,38 @@ fn e_52_scopes_that_are_none() {
         assert_eq!(case.code(), (number, error, 400, "E-52"), "{scope}");
     }
 }
+
+/// P-1, P-2 and P-3 at Entra: the one cloud that looks at typ, and that takes RS256 alone.
+#[test]
+fn p_1_p_2_p_3_the_common_header_is_the_only_one_that_entra_takes() {
+    Case::good().accepted();
+    assert_eq!(Case::but(|case| case.header["typ"] = "at+jwt".into()).code().3, "E-42");
+    assert_eq!(Case::but(|case| drop(case.header.as_object_mut().unwrap().remove("kid"))).code().3, "E-43");
+}
+
+/// E-34, E-51: where expressions may stand, each of their refusals has a number of its own.
+#[test]
+fn e_34_e_51_an_expression_decides_for_the_issuers_that_may_have_one() {
+    const GITHUB: &str = "https://token.actions.githubusercontent.com";
+    let with = |expression: &str, claims: &Value| {
+        let input = CredentialInput {
+            name: "flexible".to_owned(),
+            issuer: Some(GITHUB.to_owned()),
+            audiences: vec![AUDIENCE.to_owned()],
+            expression: Some(expression.to_owned()),
+            ..CredentialInput::default()
+        };
+        let credential = FederatedCredential::create(input, &[], IdentityKind::Application, 0).unwrap();
+        let mut case = Case::claiming(claims);
+        case.claims["iss"] = GITHUB.into();
+        case.discovery["issuer"] = GITHUB.into();
+        case.identities = vec![identity(IdentityKind::Application, vec![credential])];
+        case
+    };
+    let main = "claims['sub'] matches 'repo:org/*:ref:refs/heads/main'";
+    let sub = json!({"sub": "repo:org/app:ref:refs/heads/main"});
+    assert_eq!(with(main, &sub).accepted().lifetime_seconds, 3599);
+    assert_eq!(with(main, &json!({"sub": "repo:org/app:ref:refs/heads/dev"})).code(), (7_002_131, "invalid_client", 401, "E-34"));
+    assert_eq!(with(main, &json!({"sub": sub["sub"], "aud": "else"})).code(), (7_002_121, "invalid_client", 401, "E-34"));
+    assert_eq!(with("sub = 'x'", &sub).code(), (700_233, "invalid_client", 401, "E-51"));
+}

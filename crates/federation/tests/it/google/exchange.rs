@@ -292,3 +292,68 @@ fn g_15_two_scopes_are_one_text_with_a_blank() {
     let exchanged = Case::claiming(&json!({"scope": two})).accepted();
     assert_eq!(exchanged.identity.attributes["clientaccess"], format!("client::0192:917422575::{two}"));
 }
+
+/// P-1, P-2 and P-3 at Google: RS256 and a key id; typ is not looked at.
+#[test]
+fn p_1_p_2_p_3_the_common_header_is_taken_and_another_typ_too() {
+    Case::but(|case| case.header["typ"] = "JWT".into()).accepted();
+    Case::but(|case| case.header["typ"] = "at+jwt".into()).accepted();
+    Case::but(|case| drop(case.header.as_object_mut().unwrap().remove("kid"))).is_refused(
+        "G-40",
+        "invalid_grant",
+        CANNOT_CONNECT,
+    );
+}
+
+/// P-6: 127 bytes are Google's limit, the least of the three.
+#[test]
+fn p_6_a_subject_of_127_bytes_is_the_longest_that_every_cloud_takes() {
+    let mapped = |length: usize| {
+        Case::but(|case| {
+            let mapping = &mut case.provider.as_mut().unwrap().attribute_mapping;
+            mapping.insert("google.subject".to_owned(), "assertion.sub".to_owned());
+            case.claims["sub"] = "s".repeat(length).into();
+        })
+    };
+    mapped(127).accepted();
+    assert_eq!(mapped(128).run().unwrap_err().error.rule, "G-41");
+}
+
+/// G-26: no limit for the token is documented, so none is invented; `options` have one.
+#[test]
+fn g_26_a_long_token_is_taken_and_long_options_are_not() {
+    Case::claiming(&json!({"more": "x".repeat(12_000)})).accepted();
+    let long = Case::but(|case| drop(case.form.insert("options", format!("{{\"userProject\":\"{}\"}}", "p".repeat(4096)))));
+    assert_eq!(long.run().unwrap_err().error.error, "invalid_request");
+}
+
+/// G-42 and G-30: a flat error with a status of its own.
+#[test]
+fn g_42_too_many_exchanges_are_told_so() {
+    let error = skybru_federation::google::StsError::throttled();
+    assert_eq!((error.status, error.error, error.rule), (429, "quota_exceeded", "G-42"));
+    assert!(error.description.contains("throttled due to rate limit: sts.googleapis.com/requests"));
+}
+
+/// G-5.
+#[test]
+fn g_5_an_organisation_lets_its_projects_trust_the_issuers_that_it_lists() {
+    use skybru_federation::google::org_policy::IssuerRule;
+    let rule = |rule: &serde_json::Value| serde_json::from_value::<IssuerRule>(rule.clone()).unwrap().check(ISSUER);
+    assert!(rule(&json!({"values": {"allowedValues": [ISSUER]}})).is_ok() && rule(&json!({"allowAll": true})).is_ok());
+    assert!(rule(&json!({"values": {"deniedValues": ["https://other.example.no"]}})).is_ok());
+    for refused in [
+        json!({"values": {"allowedValues": [format!("{ISSUER}/")]}}),
+        json!({"denyAll": true}),
+        json!({}),
+        json!({"values": {"deniedValues": [ISSUER]}}),
+    ] {
+        let error = rule(&refused).unwrap_err();
+        assert_eq!(
+            (error.code, error.status, error.message.as_str()),
+            (400, "FAILED_PRECONDITION", "Precondition check failed."),
+            "{refused}"
+        );
+        assert_eq!(error.violation.unwrap(), "Org Policy violated for value: 'https://sky.example.no'.");
+    }
+}

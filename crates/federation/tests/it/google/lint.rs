@@ -254,3 +254,16 @@ fn d_47_without_impersonation_the_bucket_is_bound_directly() {
     assert_eq!(finding.rule, "D-47");
     assert!(finding.fix.contains("roles/storage.objectViewer"), "{}", finding.fix);
 }
+
+/// G-64: without the variable no library runs the executable.
+#[test]
+fn g_64_an_executable_must_be_allowed_where_it_runs() {
+    let with = |allowed| {
+        Patient::but(|patient| {
+            patient.file["credential_source"] = json!({"executable": {"command": "/usr/bin/skybru token x"}});
+            patient.executables_allowed = allowed;
+        })
+    };
+    with(Some(false)).has("D-52");
+    assert_eq!(with(Some(true)).findings(), []);
+}

@@ -98,6 +98,7 @@ fn g_54_an_empty_scope_is_cloud_platform_and_an_unknown_one_is_refused() {
 
 #[test]
 fn g_55_a_disabled_api_says_how_to_enable_it() {
-    let error = ApiError::service_disabled("iamcredentials.googleapis.com", "100000000001");
+    let error =
+        ApiError::service_disabled("IAM Service Account Credentials API", "iamcredentials.googleapis.com", "100000000001");
     assert_eq!((error.code, error.info.unwrap().reason), (403, "SERVICE_DISABLED"));
 }

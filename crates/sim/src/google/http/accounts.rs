@@ -9,6 +9,7 @@ use skybru_federation::google::service_account::{AccessTokenRequest, GrantedToke
 use skybru_federation::google::{ApiError, Caller};
 
 use super::answers::json;
+use super::settings::IAM_CREDENTIALS;
 use super::{Call, no_such_method, sts};
 use crate::google::Sim;
 use crate::google::caller::On;
@@ -168,6 +169,9 @@ async fn access_token(call: Call<'_>, one: &str) -> Result<Response<Body>, ApiEr
     let (sim, asking) = (call.sim, call.asking()?);
     let request: AccessTokenRequest = call.json().await?;
     let (state, now, delay) = (sim.state.get(), sim.now(), sim.control.propagation_delay());
+    if state.disabled_services.contains(IAM_CREDENTIALS) {
+        return Err(ApiError::service_disabled("IAM Service Account Credentials API", IAM_CREDENTIALS, &sim.project_number));
+    }
     let account = address(sim, one).and_then(|email| state.service_accounts.get(&email));
     let own = state.policy_in_force(&format!("serviceAccounts/{}", account.map_or("", |account| &account.email)), now, delay);
     let project = state.policy_in_force(&format!("projects/{}", sim.project_number), now, delay);

@@ -37,6 +37,12 @@ pub(super) fn api_error(error: &ApiError) -> Response<Body> {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": info.reason, "domain": info.domain, "metadata": metadata,
         }]);
     }
+    if let Some(violation) = &error.violation {
+        body["details"] = json!([{
+            "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
+            "violations": [{"type": "constraints/iam.workloadIdentityPoolProviders", "subject": "orgpolicy", "description": violation}],
+        }]);
+    }
     let mut response = json(error.code, &json!({"error": body}));
     challenge(&mut response, error.code);
     response

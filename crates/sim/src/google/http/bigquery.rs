@@ -75,6 +75,15 @@ async fn dispatch(call: Call<'_>, segments: &[&str]) -> Result<Response<Body>, A
     }
 }
 
+/// The description of this API, of which `bq` makes its client.
+pub(super) fn discovery(call: &Call<'_>) -> Response<Body> {
+    let base = call.base_url();
+    let mut document: Value = serde_json::from_str(include_str!("bigquery.discovery.json")).unwrap_or_default();
+    document["rootUrl"] = format!("{base}/").into();
+    document["baseUrl"] = format!("{base}/bigquery/v2/").into();
+    json(200, &document)
+}
+
 fn not_found(kind: &str, name: &str) -> ApiError {
     ApiError::not_found("G-69", format!("Not found: {kind} {name}"))
 }

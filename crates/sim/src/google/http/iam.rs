@@ -228,6 +228,11 @@ fn pool_of<'a>(state: &'a State, pool: &PoolName) -> Result<&'a Pool, ApiError> 
     state.pools.get(&pool.to_string()).ok_or_else(|| ApiError::not_found("G-33", "Requested entity was not found."))
 }
 
+/// G-5.
+fn check_issuer(state: &State, provider: &Provider) -> Result<(), ApiError> {
+    state.issuer_rules.iter().flatten().try_for_each(|rule| rule.check(&provider.oidc.issuer_uri))
+}
+
 async fn create_provider(call: Call<'_>, pool: &PoolName) -> Result<Response<Body>, ApiError> {
     let (sim, asking) = (call.sim, call.asking()?);
     asking.require(sim, &sim.state.get(), &permission(pool.is_workforce(), true, "create"), &On::PROJECT)?;
@@ -239,6 +244,7 @@ async fn create_provider(call: Call<'_>, pool: &PoolName) -> Result<Response<Bod
     body["state"] = "ACTIVE".into();
     let provider: Provider = serde_json::from_value(body).map_err(|error| bad_body(&error))?;
     provider.check(sim.wording)?;
+    check_issuer(&sim.state.get(), &provider)?;
     sim.state.change(|state| {
         if state.providers.contains_key(&name.to_string()) {
             return Err(ApiError::already_exists("G-6", "Requested entity already exists"));
@@ -283,6 +289,7 @@ async fn one_provider(call: Call<'_>, pool: &PoolName, id: &str, verb: Option<&s
             provider = patched(&provider, &mask, &change)?;
             provider.name = name.clone();
             provider.check(sim.wording)?;
+            check_issuer(&state, &provider)?;
         }
     }
     sim.state.change(|state| {

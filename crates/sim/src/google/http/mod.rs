@@ -5,6 +5,7 @@ mod answers;
 mod bigquery;
 mod iam;
 mod projects;
+mod settings;
 mod storage;
 mod sts;
 
@@ -69,6 +70,8 @@ impl Service {
         match segments.as_slice() {
             ["v1", "token" | "oauthtoken" | "introspect"] => sts::answer(call).await,
             ["v1" | "v1beta1" | "v3", ..] => finish(api(call, &segments[1..]).await),
+            ["v2", "projects", _, "policies", ..] => finish(settings::policies(call, &segments[1..]).await),
+            ["$discovery", "rest"] | ["discovery", "v1", "apis", "bigquery", "v2", "rest"] => bigquery::discovery(&call),
             ["storage", "v1", rest @ ..] | ["download", "storage", "v1", rest @ ..] => storage::json_api(call, rest).await,
             ["upload", "storage", "v1", rest @ ..] | ["resumable", "upload", "storage", "v1", rest @ ..] => {
                 storage::upload_api(call, rest).await
@@ -104,6 +107,7 @@ async fn api(call: Call<'_>, segments: &[&str]) -> Result<Response<Body>, ApiErr
         ["projects", _, "locations", "global", "workloadIdentityPools", ..] | ["locations", "global", "workforcePools", ..] => {
             iam::answer(call, segments).await
         }
+        ["projects", _, "services", ..] => settings::services(&call, segments),
         ["projects", ..] => projects::answer(call, segments).await,
         _ => Err(no_such_method()),
     }

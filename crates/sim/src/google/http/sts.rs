@@ -58,6 +58,9 @@ fn snake_case(name: &str) -> String {
 async fn exchange(sim: &Sim, get: impl Fn(&str) -> Option<String>, client: bool) -> Result<Response<Body>, StsError> {
     let request = ExchangeRequest::read(get, client)?;
     let now = sim.now();
+    if !sim.may_exchange(now) {
+        return Err(StsError::throttled());
+    }
     let state = sim.state.get();
     let registered = Registered {
         pool: state.pools.get(&request.provider.pool.to_string()),

@@ -170,3 +170,15 @@ async fn e_62_an_application_has_credentials_too() {
     let refused = super::sim::read(t.http.post(graph("")).bearer_auth(t.token().await).json(&credential)).await;
     assert_eq!(refused.status, 401, "a token for storage opens nothing here");
 }
+
+/// E-22: documents are fetched at each exchange here, so a new key counts at once; how long Entra keeps the old ones is unconfirmed.
+#[tokio::test]
+async fn e_22_the_issuers_keys_are_fetched_when_a_token_comes() {
+    let t = TestAzure::start().await;
+    assert_eq!(t.exchange(&t.assertion(&json!({}))).await.status, 200);
+    let none = json!({"keys": []});
+    let keys = std::mem::replace(&mut t.issuer.documents.lock().unwrap().keys, none);
+    assert_eq!(t.exchange(&t.assertion(&json!({}))).await.json()["error_codes"][0], 700_027);
+    t.issuer.documents.lock().unwrap().keys = keys;
+    assert_eq!(t.exchange(&t.assertion(&json!({}))).await.status, 200);
+}

@@ -97,3 +97,18 @@ async fn a_group_goes_with_everything_in_it() {
     let reply = t.arm(Method::GET, &t.group(""), &json!(null)).await;
     assert_eq!(reply.json()["error"]["code"], "ResourceGroupNotFound");
 }
+
+#[tokio::test]
+async fn e_61_a_credential_is_put_listed_read_and_deleted() {
+    let t = TestAzure::start().await;
+    let path = t.identity("federatedIdentityCredentials/c-reads");
+    let made = t.trust("c-reads", "https://sky.example.no", "0192:917422575;entur:demo", AUDIENCE).await;
+    assert_eq!(made.status, 201);
+    let properties = json!({"issuer": "https://sky.example.no", "subject": "0192:917422575;entur:demo", "audiences": [AUDIENCE]});
+    assert_eq!((&made.json()["name"], &made.json()["properties"]), (&json!("c-reads"), &properties));
+    assert_eq!(t.arm(Method::GET, &path, &json!(null)).await.json()["properties"], properties);
+    let listed = t.arm(Method::GET, &t.identity("federatedIdentityCredentials"), &json!(null)).await.json();
+    assert!(listed["value"].as_array().unwrap().iter().any(|one| one["name"] == "c-reads"), "{listed}");
+    assert_eq!(t.arm(Method::DELETE, &path, &json!(null)).await.status, 200);
+    assert_eq!(t.arm(Method::GET, &path, &json!(null)).await.status, 404);
+}

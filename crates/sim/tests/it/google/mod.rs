@@ -3,6 +3,7 @@
 mod exchange;
 mod mutations;
 mod objects;
+mod settings;
 mod tables;
 
 use std::path::PathBuf;

@@ -196,6 +196,14 @@ pub(super) fn test_permissions(call: &Call<'_>, name: &str) -> Result<Response<B
     Ok(json(200, &json!({"kind": "storage#testIamPermissionsResponse", "permissions": held})))
 }
 
+/// The bucket's managed folders, after which gcloud asks when it removes everything. There are none.
+pub(super) fn managed_folders(call: &Call<'_>, name: &str) -> Result<Response<Body>, ApiError> {
+    let who = asking(call)?;
+    require(call.sim, &who, "storage.objects.list", Thing::Bucket(name))?;
+    find(call.sim, name)?;
+    Ok(json(200, &json!({"kind": "storage#managedFolders", "items": []})))
+}
+
 /// Whether the bucket has real folders, which gcloud asks first. It has not.
 pub(super) fn layout(call: &Call<'_>, name: &str) -> Result<Response<Body>, ApiError> {
     let who = asking(call)?;

@@ -29,6 +29,7 @@ pub(super) async fn json_api(call: Call<'_>, segments: &[&str]) -> Response<Body
         (_, ["b", bucket, "iam"]) => buckets::policy(call, bucket).await,
         (&Method::GET, ["b", bucket, "iam", "testPermissions"]) => buckets::test_permissions(&call, bucket),
         (&Method::GET, ["b", bucket, "storageLayout"]) => buckets::layout(&call, bucket),
+        (&Method::GET, ["b", bucket, "managedFolders"]) => buckets::managed_folders(&call, bucket),
         (&Method::GET, ["b", bucket, "o"]) => objects::list(&call, bucket),
         (_, ["b", bucket, "o", object]) => objects::one(call, bucket, object).await,
         (&Method::POST, ["b", bucket, "o", object, "rewriteTo" | "copyTo", "b", to_bucket, "o", to_object]) => {

@@ -135,7 +135,7 @@ pub(super) async fn multipart(mut call: Call<'_>, bucket: &str) -> Result<Respon
     let promise = described.promise();
     let first = head.split_off(parts.media).freeze();
     let rest = stream::iter([Ok(first)]).chain(body.map(|chunk| chunk.map_err(|error| error.to_string())));
-    let ending = format!("\r\n--{boundary}--").into_bytes();
+    let ending = format!("{}--{boundary}--", parts.line_break).into_bytes();
     store(call, bucket, described, promise, |_| without_ending(rest, ending)).await
 }
 
@@ -144,6 +144,8 @@ struct Head {
     description: std::ops::Range<usize>,
     content_type: Option<String>,
     media: usize,
+    /// What ends a line of this body: gcloud writes no carriage returns.
+    line_break: &'static str,
 }
 
 impl Head {
@@ -166,7 +168,8 @@ impl Head {
                 end -= 1;
             }
         }
-        Some(Self { description: description..end, content_type, media })
+        let line_break = if bytes[..second].ends_with(b"\r\n") { "\r\n" } else { "\n" };
+        Some(Self { description: description..end, content_type, media, line_break })
     }
 }
 
@@ -223,7 +226,8 @@ fn without_ending(
                 None => {
                     let end = tail.windows(ending.len()).rposition(|window| window == ending);
                     // An empty object has no line break of its own before the delimiter.
-                    let end = end.or_else(|| tail.starts_with(&ending[2..]).then_some(0));
+                    let bare = ending.iter().position(|byte| *byte == b'-').unwrap_or_default();
+                    let end = end.or_else(|| tail.starts_with(&ending[bare..]).then_some(0));
                     let last = end.map(|at| tail.split_to(at).freeze()).ok_or_else(|| "it has no closing delimiter".to_owned());
                     return Some((last, (stream, tail, ending, true)));
                 }
@@ -251,12 +255,24 @@ mod tests {
         assert!(cut(&["hello"]).is_err());
     }
 
+    /// gcloud's uploads end their lines so.
+    #[test]
+    fn a_body_may_have_line_feeds_alone() {
+        let body = b"--b\ncontent-type: application/json\n\n{\"name\":\"x\"}\n--b\ncontent-type: text/plain\n\n2\n\n--b--";
+        let head = Head::read(body, "b").unwrap();
+        assert_eq!((&body[head.description], head.line_break), (&b"{\"name\":\"x\"}"[..], "\n"));
+        let cut = without_ending(stream::iter([Ok(Bytes::copy_from_slice(&body[head.media..]))]), b"\n--b--".to_vec());
+        let parts = futures_util::FutureExt::now_or_never(cut.collect::<Vec<_>>()).unwrap();
+        assert_eq!(parts.into_iter().collect::<Result<Vec<_>, _>>().unwrap().concat(), b"2\n");
+    }
+
     #[test]
     fn a_body_is_a_description_and_bytes() {
         let body = b"--b\r\ncontent-type: application/json\r\n\r\n{\"name\":\"x\"}\r\n--b\r\ncontent-type: text/plain\r\n\r\nhello\r\n--b--";
         let head = Head::read(body, "b").unwrap();
         assert_eq!((&body[head.description], &body[head.media..head.media + 5]), (&b"{\"name\":\"x\"}"[..], &b"hello"[..]));
         assert_eq!(head.content_type.as_deref(), Some("text/plain"));
+        assert_eq!(head.line_break, "\r\n");
         assert!(Head::read(&body[..60], "b").is_none());
         assert_eq!(boundary_of("multipart/related; boundary=\"==x==\"").as_deref(), Some("==x=="));
         assert_eq!(boundary_of("text/plain; boundary=x"), None);
