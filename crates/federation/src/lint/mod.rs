@@ -12,6 +12,7 @@ mod documents;
 mod effect;
 mod environment;
 mod share;
+mod share_setup;
 mod token;
 
 use skybru_protocol::jose::JwkSet;
@@ -21,6 +22,7 @@ pub use data::lint_refused_data;
 pub use effect::{Effect, Verdict};
 pub use environment::other_environment;
 pub use share::{SharedResource, lint_share};
+pub use share_setup::{SharedSetup, lint_admissions};
 pub use token::{SeenToken, Unreadable};
 
 use crate::catalogue::Cloud;

@@ -63,6 +63,11 @@ impl Settings {
         }
     }
 
+    /// The first target that fits, by name.
+    pub(crate) fn target_that(&self, fits: impl Fn(&TargetOptions) -> bool) -> Option<(&str, &TargetOptions)> {
+        self.options.targets.iter().find(|(_, target)| fits(target)).map(|(name, target)| (name.as_str(), target))
+    }
+
     /// The Google side of a target.
     pub(crate) fn google<'a>(
         &self,

@@ -12,7 +12,7 @@ mod trust;
 
 pub(crate) use clouds::Cloud;
 pub(crate) use layers::{Settings, SettingsError};
-pub(crate) use options::{IssuerOptions, ServerOptions};
+pub(crate) use options::{IssuerOptions, ServerOptions, TargetOptions};
 pub(crate) use store::{ReplayKind, ReplayOptions, SecretOptions, StoreKind, StoreOptions};
 pub(crate) use trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
 

@@ -50,7 +50,7 @@ impl Live {
     fn doctor(&self, target: &str) -> (i32, Value) {
         let output = self
             .lab
-            .skybru(&["doctor", target, "--json"])
+            .skybru(&["doctor", target, "--json", "--ca-file", self.lab.get("/ca_file")])
             .env("AWS_ACCESS_KEY_ID", self.lab.get("/clouds/aws/access_key_id"))
             .env("AWS_SECRET_ACCESS_KEY", self.lab.get("/clouds/aws/secret_access_key"))
             .env("GOOGLE_OAUTH_ACCESS_TOKEN", self.lab.get("/clouds/google/access_token"))
@@ -202,4 +202,40 @@ fn an_owners_token_is_sent_to_the_cloud_or_to_this_machine_alone() {
     assert!(text.contains("is not sent to https://cloud.example.invalid"), "{text}");
     let text = ask("SKYBRU_TARGETS__DEMO_AZURE__AZURE__ARM", "https://cloud.example.invalid");
     assert!(text.contains("is not sent to https://cloud.example.invalid"), "{text}");
+}
+
+/// The share's own file against what its clouds let in now: nobody else, and nobody less.
+#[test]
+fn a_share_file_is_held_against_what_is_there() {
+    let live = Live::start();
+    let ask = |orgs: &[&str]| {
+        let consumers: String = orgs.iter().map(|org| format!("    - {{ org: \"{org}\", access: read }}\n")).collect();
+        let text = format!(
+            "apiVersion: skybru.dev/v1\nkind: Share\nmetadata: {{ name: timetables }}\nspec:\n  issuer: {}\n  scope: fjordbuss:timetables.read\n  audience: {RESOURCE}\n  \
+             consumers:\n{consumers}  aws: {{ account: \"123456789012\", region: eu-north-1, bucket: fjordbuss-data }}\n  google: {{ project: skybru-lab, bucket: fjordbuss-data }}\n  \
+             azure: {{ account: fjordbussdata, container: fjordbuss-data }}\n",
+            live.lab.get("/issuers/skyporten")
+        );
+        std::fs::write(live.lab.folder.join("share.yaml"), text).unwrap();
+        let (code, report) = live.doctor("share.yaml");
+        let findings = report["findings"].as_array().unwrap().iter();
+        let text = |finding: &Value| format!("{}: {}", finding["rule"].as_str().unwrap(), finding["what"].as_str().unwrap());
+        (code, findings.filter(|finding| finding["severity"] != "advice").map(text).collect::<Vec<_>>())
+    };
+    assert_eq!(ask(&["0192:310702641"]), (0, Vec::new()));
+    let (code, found) = ask(&["0192:310702641", "0192:917422575"]);
+    assert_eq!((code, found.len()), (1, 3), "{found:?}");
+    for words in
+        ["D-25: nothing at AWS lets in 0192:917422575", "D-47: nothing at Google Cloud lets in", "D-61: nothing at Azure lets in"]
+    {
+        assert!(found.iter().any(|text| text.starts_with(words)), "{words}: {found:?}");
+    }
+    let (code, found) = ask(&["0192:917422575"]);
+    assert_eq!(code, 1);
+    let role = "role skyporten-timetables, statement 1 can let in 0192:310702641, whom the share does not name";
+    assert!(found.iter().any(|text| text == &format!("D-26: {role}")), "{found:?}");
+    assert!(
+        found.iter().any(|text| text.starts_with("D-49: ")) && found.iter().any(|text| text.starts_with("D-61: identity")),
+        "{found:?}"
+    );
 }

@@ -38,6 +38,28 @@ struct RoleXml {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RolesAnswer {
+    list_roles_result: RolesResult,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RolesResult {
+    #[serde(default)]
+    roles: RoleMembers,
+    #[serde(default)]
+    is_truncated: bool,
+    marker: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RoleMembers {
+    #[serde(default)]
+    member: Vec<RoleXml>,
+}
+
+#[derive(Debug, Deserialize)]
 struct ProviderAnswer {
     #[serde(rename = "GetOpenIDConnectProviderResult")]
     result: ProviderXml,
@@ -83,13 +105,16 @@ struct ProviderEntry {
     arn: String,
 }
 
+/// A list that goes on longer than this is not read to its end.
+const MOST_PAGES: usize = 20;
+
 /// a role is known everywhere after some seconds.
 const FRESH_SECONDS: i64 = 60;
 
 /// Fills in what no file said. Without keys, or without the right to read, nothing is filled in, and a note says so.
 pub(super) async fn fetch(call: &Call, files: &mut Files, token: Option<&SeenToken>, report: &mut Report) -> Result<()> {
     let Some(role_arn) = files.role_arn.clone() else { return Ok(()) };
-    let Some(admin) = admin(call, files) else { return Ok(()) };
+    let Some(admin) = admin(call, files.endpoint.clone()) else { return Ok(()) };
     if files.role.is_none() {
         role(&admin, &role_arn, files, report).await?;
     }
@@ -100,10 +125,36 @@ pub(super) async fn fetch(call: &Call, files: &mut Files, token: Option<&SeenTok
     Ok(())
 }
 
+/// Percent-encoding undone.
+fn decoded(text: &str) -> String {
+    let decoded = url::form_urlencoded::parse(format!("p={text}").as_bytes()).next().map(|(_, value)| value.into_owned());
+    decoded.unwrap_or_default()
+}
+
+/// Every role of the account, with its trust policy; `None` when the keys may not see them, which a note says.
+pub(super) async fn roles(admin: &AwsAdmin, report: &mut Report) -> Result<Option<Vec<(String, String)>>> {
+    let mut roles = Vec::new();
+    let mut marker = None::<String>;
+    for _ in 0..MOST_PAGES {
+        let parameters: Vec<(&str, &str)> = marker.iter().map(|marker| ("Marker", marker.as_str())).collect();
+        let (_, text) = admin.iam_answer("ListRoles", &parameters).await?;
+        let Ok(RolesAnswer { list_roles_result: page }) = quick_xml::de::from_str::<RolesAnswer>(&text) else {
+            report.note(cannot_read("the roles", &text));
+            return Ok(None);
+        };
+        roles.extend(page.roles.member.into_iter().map(|role| (role.arn, decoded(&role.assume_role_policy_document))));
+        match page.marker {
+            Some(next) if page.is_truncated => marker = Some(next),
+            _ => break,
+        }
+    }
+    Ok(Some(roles))
+}
+
 /// Static keys of the environment: those that the aws CLI would take first.
-fn admin(call: &Call, files: &Files) -> Option<AwsAdmin> {
+pub(super) fn admin(call: &Call, endpoint: Option<String>) -> Option<AwsAdmin> {
     let var = |name: &str| call.system.var(name).map(str::to_owned);
-    let endpoint = var("AWS_ENDPOINT_URL_IAM").or_else(|| var("AWS_ENDPOINT_URL")).or_else(|| files.endpoint.clone());
+    let endpoint = var("AWS_ENDPOINT_URL_IAM").or_else(|| var("AWS_ENDPOINT_URL")).or(endpoint);
     Some(AwsAdmin {
         endpoint: endpoint.unwrap_or_else(|| REAL_IAM.to_owned()).trim_end_matches('/').to_owned(),
         // The real IAM is signed for in one region.
@@ -126,10 +177,7 @@ async fn role(admin: &AwsAdmin, arn: &str, files: &mut Files, report: &mut Repor
     match quick_xml::de::from_str::<RoleAnswer>(&text) {
         Ok(answer) if status == 200 => {
             let role = answer.get_role_result.role;
-            let policy = url::form_urlencoded::parse(format!("p={}", role.assume_role_policy_document).as_bytes())
-                .next()
-                .map(|(_, value)| value.into_owned())
-                .unwrap_or_default();
+            let policy = decoded(&role.assume_role_policy_document);
             if role.arn != arn {
                 let what = "the keys in the environment are of another account than the role".to_owned();
                 report.note(format!("{what}: {} is not {arn}", role.arn));

@@ -23,6 +23,7 @@ const LIVE: &str = "Azure Resource Manager";
 const REAL_ARM: &str = "https://management.azure.com";
 const OWN_HOSTS: &[&str] = &["management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"];
 const AUTHORITIES: &[&str] = &["login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn"];
+const IDENTITIES: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 /// A list that goes on longer than this is not read to its end.
 const MOST_PAGES: usize = 20;
 
@@ -50,6 +51,33 @@ pub(super) async fn fetch(call: &Call, http: &Http, files: &mut Files, report: &
         access(&arm, subscription, files, report).await;
     }
     Ok(())
+}
+
+/// Every managed identity that the token sees, with its credentials; `None` when nobody was asked.
+pub(super) async fn identities(
+    call: &Call,
+    http: &Http,
+    arm: Option<String>,
+    report: &mut Report,
+) -> Result<Option<Vec<(Value, Vec<Value>)>>> {
+    let base = arm.unwrap_or_else(|| REAL_ARM.to_owned()).trim_end_matches('/').to_owned();
+    if !may_have_the_token(&base, OWN_HOSTS) {
+        return Ok(None);
+    }
+    let Some(bearer) = bearer(call, http, "").await? else { return Ok(None) };
+    let arm = Arm { api: Api { http, bearer, name: "Azure" }, base };
+    let mut found = Vec::new();
+    for subscription in arm.list("/subscriptions?api-version=2022-12-01", "its subscriptions", report).await {
+        let id = subscription["subscriptionId"].as_str().unwrap_or_default();
+        let path = format!("/subscriptions/{id}/providers/{IDENTITIES}?api-version=2024-11-30");
+        for identity in arm.list(&path, "the identities", report).await {
+            let id = identity["id"].as_str().unwrap_or_default();
+            let path = format!("{id}/federatedIdentityCredentials?api-version=2024-11-30");
+            let credentials = arm.list(&path, "the identity's credentials", report).await;
+            found.push((identity, credentials));
+        }
+    }
+    Ok(Some(found))
 }
 
 /// Resource Manager at an address.
@@ -85,8 +113,7 @@ impl Arm<'_> {
 
 /// The identity behind a client id, with its credentials. One whose principal id it is, is taken too: that is D-63.
 async fn identity(arm: &Arm<'_>, subscription: &str, client_id: &str, files: &mut Files, report: &mut Report) -> bool {
-    let kind = "Microsoft.ManagedIdentity/userAssignedIdentities";
-    let path = format!("/subscriptions/{subscription}/providers/{kind}?api-version=2024-11-30");
+    let path = format!("/subscriptions/{subscription}/providers/{IDENTITIES}?api-version=2024-11-30");
     let identities = arm.list(&path, "the identities", report).await;
     let is = |one: &&Value, member: &str| one["properties"][member].as_str().is_some_and(|id| id.eq_ignore_ascii_case(client_id));
     let found =

@@ -101,7 +101,7 @@ async fn bucket_policy(api: &Api<'_>, base: &str, bucket: &str, files: &mut File
 }
 
 /// An access token of an administrator's. Files with lasting credentials are for Google itself, never for a lab.
-async fn bearer(call: &Call, http: &Http, is_real: bool, report: &mut Report) -> Result<Option<Secret>> {
+pub(super) async fn bearer(call: &Call, http: &Http, is_real: bool, report: &mut Report) -> Result<Option<Secret>> {
     let var = |name: &str| call.system.var(name);
     if let Some(token) = var("GOOGLE_OAUTH_ACCESS_TOKEN").or_else(|| var("CLOUDSDK_AUTH_ACCESS_TOKEN")) {
         return Ok(Some(Secret::from(token.trim().to_owned())));

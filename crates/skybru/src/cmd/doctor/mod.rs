@@ -17,6 +17,7 @@ mod report;
 mod road;
 mod served_chain;
 mod share_file;
+mod share_live;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -251,11 +252,15 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
     }
     if let Some(share) = &share {
         share.lint(seen.as_ref(), now, report);
+        if !args.offline {
+            let live = share_live::admissions(call, &http, &share.resource(), &share.places(), report).await?;
+            share.lint_live(&live, report);
+        }
     }
     let told: Vec<Told<'_>> =
         [aws.role.as_ref().map(Told::Aws), clouds.google.told(), clouds.azure.told()].into_iter().flatten().collect();
     // A policy that cannot be read has a finding of its own.
-    report.reaches = reach(&told).unwrap_or_default();
+    report.reaches.extend(reach(&told).unwrap_or_default());
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use skybru_core::{OrgNumber, ScopeName};
 use skybru_federation::catalogue::Cloud;
-use skybru_federation::lint::{SeenToken, SharedResource, lint_share};
+use skybru_federation::lint::{SeenToken, SharedResource, SharedSetup, lint_admissions, lint_share};
 
 use super::report::Report;
+use super::share_live::Live;
 use super::{Call, given};
 
 /// `share.yaml`. What is about creating things is left to those who create them.
@@ -37,6 +38,14 @@ struct Spec {
 struct Consumer {
     org: String,
     until: Option<String>,
+}
+
+/// Buckets and accounts, as far as the file names them.
+pub(super) struct Places {
+    pub(super) aws_bucket: Option<String>,
+    /// Project and bucket.
+    pub(super) google: Option<(String, String)>,
+    pub(super) azure_account: Option<String>,
 }
 
 /// A share file with its name.
@@ -86,20 +95,51 @@ impl Share {
         &self.spec.issuer
     }
 
-    /// What is wrong with it, and between it and a token.
-    pub(super) fn lint(&self, token: Option<&SeenToken>, now: i64, report: &mut Report) {
+    /// As the rules see it.
+    pub(super) fn resource(&self) -> SharedResource<'_> {
         let spec = &self.spec;
         let clouds = [(&spec.aws, Cloud::Aws), (&spec.google, Cloud::Google), (&spec.azure, Cloud::Azure)];
-        let share = SharedResource {
+        SharedResource {
             issuer: &spec.issuer,
             scope: &spec.scope,
             audience: spec.audience.as_deref(),
             consumers: spec.consumers.iter().map(|consumer| consumer.org.as_str()).zip(self.until.iter().copied()).collect(),
             clouds: clouds.into_iter().filter(|(at, _)| at.is_some()).map(|(_, cloud)| cloud).collect(),
-        };
+        }
+    }
+
+    /// Where it lies.
+    pub(super) fn places(&self) -> Places {
+        let text =
+            |at: &Option<Value>, name: &str| at.as_ref().and_then(|at| at.get(name)).and_then(Value::as_str).map(str::to_owned);
+        let spec = &self.spec;
+        Places {
+            aws_bucket: text(&spec.aws, "bucket"),
+            google: text(&spec.google, "project").zip(text(&spec.google, "bucket")),
+            azure_account: text(&spec.azure, "account"),
+        }
+    }
+
+    /// What is wrong with it, with what it would create, and between it and a token.
+    pub(super) fn lint(&self, token: Option<&SeenToken>, now: i64, report: &mut Report) {
+        let share = self.resource();
         report.note(format!("{}: lets in {}", self.place, share.subjects().into_iter().collect::<Vec<_>>().join(", ")));
-        for finding in lint_share(&share, token, Some(now)) {
+        let mut findings = lint_share(&share, token, Some(now));
+        let admissions = SharedSetup::of(&share, &mut findings).admissions();
+        findings.extend(lint_admissions(&share, &admissions, false));
+        report.reaches.extend(admissions);
+        for finding in findings {
             report.push(&self.place, finding);
+        }
+    }
+
+    /// What is wrong with what the clouds let in now.
+    pub(super) fn lint_live(&self, live: &Live, report: &mut Report) {
+        // A cloud that nobody could ask says nothing about whom it keeps out.
+        let mut share = self.resource();
+        share.clouds.retain(|cloud| live.clouds.contains(cloud));
+        for finding in lint_admissions(&share, &live.admissions, true) {
+            report.push("what is there now", finding);
         }
     }
 }
