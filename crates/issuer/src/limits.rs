@@ -75,6 +75,12 @@ impl RateLimits {
         Ok(())
     }
 
+    /// The same for a request that no one client makes, such as one to the self-service API.
+    pub fn check_organisation(&self, organisation: OrgNumber) -> Result<(), u64> {
+        let Some(limiter) = &self.organisations else { return Ok(()) };
+        limiter.check_key(&organisation).map_err(|wait| self.seconds(&wait))
+    }
+
     fn seconds(&self, wait: &governor::NotUntil<Nanos>) -> u64 {
         wait.wait_time_from(self.time.now()).as_secs() + 1
     }

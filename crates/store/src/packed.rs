@@ -4,7 +4,7 @@
 //! shared by all clients that differ only in name, organisation, scopes and times, and a string of bytes. It is put together again when
 //! somebody asks; those that were asked for last are kept whole, with their keys parsed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +32,8 @@ pub(crate) struct Clients {
     hashing: RandomState,
     /// Which clients an organisation owns or registered for others, in the order registered.
     of: HashMap<OrgNumber, Vec<u32>>,
+    /// Clients that a platform registered in others' names, by what it is called.
+    registered_by: HashMap<Box<str>, BTreeSet<u32>>,
     shapes: HashMap<Box<str>, Arc<Client>>,
     /// Shapes that nobody has any more are dropped when there are so many.
     shapes_limit: usize,
@@ -50,6 +52,7 @@ impl Default for Clients {
             by_id: HashTable::new(),
             hashing: RandomState::new(),
             of: HashMap::new(),
+            registered_by: HashMap::new(),
             shapes: HashMap::new(),
             shapes_limit: 64,
             scopes: Vec::new(),
@@ -78,6 +81,7 @@ impl Clients {
 
     /// Adds or replaces a client; its keys stay.
     pub(crate) fn put(&mut self, client: Client) {
+        let platform = client.registered_by().map(Box::<str>::from);
         let owners: Vec<OrgNumber> = self::owners(client.client_orgno, client.supplier_orgno).collect();
         let id = client.client_id.clone();
         let own = self.pack(&client);
@@ -92,6 +96,10 @@ impl Clients {
             }
             None => (self.add(&id, Slot { shape, own, keys: Box::default() }), Vec::new()),
         };
+        self.registered_by.values_mut().for_each(|places| _ = places.remove(&place));
+        if let Some(platform) = platform {
+            self.registered_by.entry(platform).or_default().insert(place);
+        }
         for owner in before.iter().filter(|owner| !owners.contains(owner)) {
             self.of.entry(*owner).or_default().retain(|other| *other != place);
         }
@@ -220,6 +228,12 @@ impl Clients {
     pub(crate) fn all(&self) -> impl Iterator<Item = RegisteredClient> {
         (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
             .filter_map(|place| Some(RegisteredClient { client: Arc::new(self.client(place)?), keys: self.keys(place)?.into() }))
+    }
+
+    /// The clients that a platform registered in others' names.
+    pub(crate) fn registered_by(&self, platform: &str) -> impl Iterator<Item = Arc<Client>> {
+        let places = self.registered_by.get(platform).into_iter().flatten();
+        places.filter_map(|place| self.client(*place).map(Arc::new))
     }
 
     /// The clients that an organisation owns or registered for others.

@@ -2,7 +2,7 @@
 //!
 //! They are few, so they share one table: a kind, an id and a JSON document. A new kind is a variant of [`Record`] and needs no migration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -180,12 +180,17 @@ impl Record {
     }
 }
 
+/// Scope, consumer, supplier.
+type DelegationKey = (ScopeName, OrgNumber, OrgNumber);
+
 /// All records, in memory.
 #[derive(Debug, Default)]
 pub struct Records {
     on_behalf_of: BTreeMap<(ClientId, String), OnBehalfOf>,
     sources: BTreeMap<String, DelegationSourceRecord>,
-    delegations: BTreeMap<(ScopeName, OrgNumber, OrgNumber), Delegation>,
+    delegations: BTreeMap<DelegationKey, Delegation>,
+    /// The same delegations by consumer, and by supplier.
+    delegations_of: HashMap<OrgNumber, BTreeSet<DelegationKey>>,
     system_users: BTreeMap<(ClientId, OrgNumber, String), SystemUser>,
     consents: BTreeMap<String, Consent>,
     documents: BTreeMap<String, Document>,
@@ -201,7 +206,11 @@ impl Records {
                 self.sources.insert(source.name.clone(), source);
             }
             Record::Delegation(given) => {
-                self.delegations.insert((given.scope.clone(), given.consumer_orgno, given.supplier_orgno), given);
+                let key = (given.scope.clone(), given.consumer_orgno, given.supplier_orgno);
+                for party in [given.consumer_orgno, given.supplier_orgno] {
+                    self.delegations_of.entry(party).or_default().insert(key.clone());
+                }
+                self.delegations.insert(key, given);
             }
             Record::SystemUser(user) => {
                 self.system_users.insert((user.client.clone(), user.orgno, user.id.clone()), user);
@@ -240,6 +249,18 @@ impl Records {
     /// All delegations, by scope, consumer and supplier.
     pub fn delegations(&self) -> impl Iterator<Item = &Delegation> {
         self.delegations.values()
+    }
+
+    /// The delegations that an organisation gave or was given, in the same order.
+    pub fn delegations_of(&self, party: OrgNumber) -> impl Iterator<Item = &Delegation> {
+        self.delegations_of.get(&party).into_iter().flatten().filter_map(|key| self.delegations.get(key))
+    }
+
+    /// The delegations of a scope, in the same order.
+    pub fn delegations_with(&self, scope: &ScopeName) -> impl Iterator<Item = &Delegation> {
+        let scope = scope.clone();
+        let start = (scope.clone(), OrgNumber::LOWEST, OrgNumber::LOWEST);
+        self.delegations.range(start..).take_while(move |((of, ..), _)| *of == scope).map(|(_, given)| given)
     }
 
     /// The system users of a party with the system of one client.

@@ -263,6 +263,13 @@ pub enum RegistryError {
     },
 }
 
+impl Client {
+    /// Which platform registered it in others' names, if one did.
+    pub fn registered_by(&self) -> Option<&str> {
+        self.login.as_ref()?.get("registered_by")?.as_str()
+    }
+}
+
 /// All of it, in memory.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -389,6 +396,11 @@ impl Registry {
     /// The clients that an organisation owns, and those that it registered for others; in the order registered.
     pub fn clients_of(&self, organisation: OrgNumber) -> impl Iterator<Item = Arc<Client>> {
         self.clients.of(organisation)
+    }
+
+    /// The clients that a platform registered in others' names, in the order registered.
+    pub fn clients_registered_by(&self, platform: &str) -> impl Iterator<Item = Arc<Client>> {
+        self.clients.registered_by(platform)
     }
 
     /// The smaller kinds.

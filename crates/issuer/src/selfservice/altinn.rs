@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::client_input::{ClientInput, Kept};
 use super::client_view::ClientView;
-use super::clients::{ALTINN, ClientFilter, mark_as, registered_by};
+use super::clients::{ALTINN, ClientFilter, mark_as};
 use super::{ApiError, Caller, Right, SelfService};
 
 /// A system user as it comes in.
@@ -89,8 +89,7 @@ impl SelfService {
     pub fn altinn_clients(&self, caller: &Caller, filter: ClientFilter) -> Result<Vec<ClientView>, ApiError> {
         caller.must(Right::Altinn)?;
         let mut clients = self.registry.read(|registry| {
-            let own = registry.clients().map(|known| known.client).filter(|client| registered_by(client) == Some(ALTINN));
-            let shown = own.filter(|client| client.active || filter.inactive);
+            let shown = registry.clients_registered_by(ALTINN).filter(|client| client.active || filter.inactive);
             shown.map(|client| ClientView::new(registry, &client, None)).collect::<Vec<_>>()
         });
         clients.sort_by(|a, b| a.client_id.cmp(&b.client_id));

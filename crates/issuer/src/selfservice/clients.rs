@@ -112,7 +112,7 @@ fn stored(
     known: Option<&Client>,
 ) -> (Vec<Change>, ClientView) {
     let mut client = client;
-    let mark = known.and_then(registered_by).map(str::to_owned);
+    let mark = known.and_then(Client::registered_by).map(str::to_owned);
     if let Some(mark) = mark {
         mark_as(&mut client, &mark);
     }
@@ -126,11 +126,6 @@ fn stored(
     }
     let view = ClientView::new(registry, &client, shown.as_ref());
     (vec![Change::PutClient(client)], view)
-}
-
-/// Which platform registered a client in others' names, if one did.
-pub(super) fn registered_by(client: &Client) -> Option<&str> {
-    client.login.as_ref()?.get("registered_by")?.as_str()
 }
 
 pub(super) fn mark_as(client: &mut Client, platform: &str) {
@@ -149,7 +144,7 @@ fn is_own(client: &Client, caller: &Caller) -> bool {
 /// one that is not there.
 pub(super) fn own_client(registry: &Registry, caller: &Caller, id: &str, inactive_too: bool) -> Result<Arc<Client>, ApiError> {
     let known = id.parse::<ClientId>().ok().and_then(|id| registry.client(&id)).map(|known| known.client);
-    let altinns = |client: &Client| caller.is_altinn() && registered_by(client) == Some(ALTINN);
+    let altinns = |client: &Client| caller.is_altinn() && client.registered_by() == Some(ALTINN);
     let may = |client: &Arc<Client>| {
         if caller.is_altinn() { altinns(client) } else { is_own(client, caller) || caller.may(Right::Operate) }
     };

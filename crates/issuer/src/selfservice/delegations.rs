@@ -1,5 +1,7 @@
 //! Delegations, and those who keep them. Given and withdrawn by the consumer; the supplier cannot help itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use skybru_core::{OrgNumber, ScopeName};
 use skybru_store::records::{Delegation, DelegationSourceRecord};
@@ -129,7 +131,22 @@ impl SelfService {
                 caller.may(Right::Operate)
                     || [Some(given.consumer_orgno), Some(given.supplier_orgno), owner].contains(&Some(caller.org()))
             };
-            Ok(registry.records().delegations().filter(asked).filter(concerns).map(DelegationView::from).collect())
+            // Whatever is asked for, only what can be meant is looked at: there may be very many.
+            let records = registry.records();
+            let looked_at: Box<dyn Iterator<Item = &Delegation>> = match (consumer.or(supplier), &scope) {
+                (Some(party), _) => Box::new(records.delegations_of(party)),
+                (None, Some(scope)) => Box::new(records.delegations_with(scope)),
+                (None, None) if caller.may(Right::Operate) => Box::new(records.delegations()),
+                (None, None) => {
+                    let own_scopes = registry.scopes().filter(|scope| scope.owner_orgno == caller.org());
+                    let with_them = own_scopes.flat_map(|scope| records.delegations_with(&scope.name));
+                    let all = records.delegations_of(caller.org()).chain(with_them);
+                    let key = |given: &&Delegation| (given.scope.clone(), given.consumer_orgno, given.supplier_orgno);
+                    let ordered: BTreeMap<_, _> = all.map(|given| (key(&given), given)).collect();
+                    Box::new(ordered.into_values())
+                }
+            };
+            Ok(looked_at.filter(asked).filter(concerns).map(DelegationView::from).collect())
         })
     }
 

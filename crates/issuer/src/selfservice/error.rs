@@ -44,6 +44,8 @@ pub enum ApiError {
     Method,
     /// 409: it exists already, perhaps deactivated.
     Conflict(String),
+    /// 429: the organisation's share is used up; it may come again in so many seconds.
+    TooOften(u64),
     /// 503: the store is away; nothing was changed.
     Store(Arc<StoreError>),
 }
@@ -76,6 +78,7 @@ impl ApiError {
             Self::NotFound(_) => 404,
             Self::Method => 405,
             Self::Conflict(_) => 409,
+            Self::TooOften(_) => 429,
             Self::Store(_) => 503,
         }
     }
@@ -115,6 +118,7 @@ impl fmt::Display for ApiError {
                 f.write_str(text)
             }
             Self::Method => f.write_str("this path cannot be called with this method"),
+            Self::TooOften(seconds) => write!(f, "too many requests from this organisation; try again in {seconds} s"),
             Self::Store(_) => f.write_str("the registry cannot be changed right now"),
         }
     }

@@ -42,6 +42,7 @@ pub use organisations::OrganisationInput;
 pub use scopes::{ScopeInput, ScopeView};
 
 use crate::issuer::Issuer;
+use crate::limits::RateLimits;
 
 /// Switches where the live API's behaviour is unknown, or stricter than known clients are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,13 +60,14 @@ pub struct SelfService {
     pub(crate) audit: Option<Arc<dyn AuditStore>>,
     pub(crate) ctx: Ctx,
     pub(crate) compat: ApiCompat,
+    limits: Option<Arc<RateLimits>>,
 }
 
 impl SelfService {
     /// An API over the registry of `issuer`, whose tokens it takes.
     pub fn new(issuer: Arc<Issuer>) -> Self {
         let compat = ApiCompat::default();
-        Self { registry: Arc::clone(&issuer.registry), ctx: issuer.ctx.clone(), issuer, audit: None, compat }
+        Self { registry: Arc::clone(&issuer.registry), ctx: issuer.ctx.clone(), issuer, audit: None, compat, limits: None }
     }
 
     /// The same, with the log of which organisations may read what concerns them.
@@ -78,6 +80,21 @@ impl SelfService {
     #[must_use]
     pub fn with_compat(self, compat: ApiCompat) -> Self {
         Self { compat, ..self }
+    }
+
+    /// The same, answering each organisation only so often.
+    #[must_use]
+    pub fn with_limits(self, limits: Arc<RateLimits>) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
+    /// Counts a request of a proven caller.
+    pub(crate) fn admit(&self, caller: &Caller) -> Result<(), ApiError> {
+        let Some(limits) = &self.limits else { return Ok(()) };
+        limits.check_organisation(caller.org()).map_err(|seconds| {
+            self.issuer.metrics.limited("api");
+            ApiError::TooOften(seconds)
+        })
     }
 
     async fn change<T>(

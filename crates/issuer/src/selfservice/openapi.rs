@@ -396,6 +396,7 @@ fn path_item((method, path, summary, protected, query, takes, status, answers): 
         ("403", "A good token that does not allow this"),
         ("404", "Not there, or not the caller's"),
         ("409", "It exists already, perhaps deactivated"),
+        ("429", "Too many requests from this organisation; Retry-After says when to come again"),
     ];
     for (status, description) in refusals.iter().filter(|(status, _)| *protected || *status == "400") {
         let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorResponse"))).build();

@@ -13,6 +13,7 @@ mod details;
 mod digdirator;
 mod grant;
 mod harness;
+mod listings;
 mod matrix;
 mod pki;
 mod rotation;

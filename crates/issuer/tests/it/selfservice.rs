@@ -36,6 +36,11 @@ impl Admin {
         self.token = Self::token(&self.t, number, scopes).await;
     }
 
+    /// The caller, as the API's rules know it.
+    pub(crate) fn caller(&self) -> skybru_issuer::selfservice::Caller {
+        self.t.service.authenticate(Some(&format!("Bearer {}", self.token))).unwrap()
+    }
+
     /// Calls the API, and holds the answer against its description.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
         let request = Request::builder().method(&method).uri(path).header("authorization", format!("Bearer {}", self.token));

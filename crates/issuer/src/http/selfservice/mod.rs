@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -69,7 +69,9 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn caller(&self) -> Result<Caller, ApiError> {
-        self.service.authenticate(self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()))
+        let caller = self.service.authenticate(self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()))?;
+        self.service.admit(&caller)?;
+        Ok(caller)
     }
 
     fn filter(&self) -> Result<&Filter, ApiError> {
@@ -95,6 +97,9 @@ impl Call {
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let ApiError::TooOften(seconds) = error {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         let is_fault = matches!(error, ApiError::Store(_));
         response.extensions_mut().insert(Failure { code: "selfservice", is_fault, cause: Arc::new(error) });
