@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use skybru_core::{OrgNumber, ScopeName};
+use skybru_core::{OrgNumber, ScopeName, Secret};
 use skybru_store::LiveRegistry;
 
 use crate::fetch::{Fetch, FetchError};
@@ -64,6 +64,7 @@ impl DelegationSource for RegistryDelegations {
 pub struct AltinnDelegations {
     base: String,
     fetch: Arc<dyn Fetch>,
+    bearer: Option<Secret>,
 }
 
 /// One line of such a list.
@@ -80,7 +81,13 @@ struct AltinnDelegation {
 impl AltinnDelegations {
     /// The registry at `base`, such as `https://platform.tt02.altinn.no/accessmanagement/api/v1`.
     pub fn new(base: &str, fetch: Arc<dyn Fetch>) -> Self {
-        Self { base: base.trim_end_matches('/').to_owned(), fetch }
+        Self { base: base.trim_end_matches('/').to_owned(), fetch, bearer: None }
+    }
+
+    /// The same, asked with a bearer token.
+    #[must_use]
+    pub fn with_bearer(self, bearer: Secret) -> Self {
+        Self { bearer: Some(bearer), ..self }
     }
 }
 
@@ -92,7 +99,13 @@ impl DelegationSource for AltinnDelegations {
             "{}/maskinporten/delegations?scope={scope}&consumerOrg={}&supplierOrg={}",
             self.base, question.consumer, question.supplier
         );
-        let body = tokio::time::timeout(TIMEOUT, self.fetch.get(&url)).await.map_err(|_| DelegationError::Timeout)??;
+        let fetching = async {
+            match &self.bearer {
+                Some(bearer) => self.fetch.get_as(&url, bearer).await,
+                None => self.fetch.get(&url).await,
+            }
+        };
+        let body = tokio::time::timeout(TIMEOUT, fetching).await.map_err(|_| DelegationError::Timeout)??;
         let listed: Vec<AltinnDelegation> = serde_json::from_slice(&body).map_err(DelegationError::Answer)?;
         // What is asked for is compared again: a source that ignores a parameter must not let anybody in.
         Ok(listed.iter().any(|line| {
@@ -143,6 +156,10 @@ mod tests {
             );
             Ok(self.0.as_bytes().to_vec())
         }
+        async fn get_as(&self, url: &str, bearer: &Secret) -> Result<Vec<u8>, FetchError> {
+            assert_eq!(bearer.expose(), "geheim");
+            self.get(url).await
+        }
         async fn post(&self, url: &str, _: &str, _: Vec<u8>) -> Result<Vec<u8>, FetchError> {
             Err(FetchError { url: url.to_owned(), problem: "not asked for".to_owned() })
         }
@@ -158,6 +175,8 @@ mod tests {
         };
         let line = r#"[{"consumer_org":"889640782","supplier_org":"310702641","scopes":["x:y","a:b/c"],"created":"2026-01-01T00:00:00Z"}]"#;
         assert!(ask(line).await.unwrap());
+        let source = AltinnDelegations::new("https://altinn.example.no/api/", Arc::new(Script(line)));
+        assert!(source.with_bearer(Secret::from("geheim".to_owned())).has_delegated(&question).await.unwrap());
         assert!(!ask("[]").await.unwrap());
         assert!(!ask(r#"[{"consumer_org":"889640782","supplier_org":"310702641","scopes":["x:y"]}]"#).await.unwrap());
         assert!(!ask(r#"[{"consumer_org":"991825827","supplier_org":"310702641","scopes":["a:b/c"]}]"#).await.unwrap());

@@ -2,10 +2,12 @@
 //! tokens all day is looked up now and then only. Only the client's own certificate is looked up; authorities between are trusted by
 //! configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use tokio::sync::Mutex;
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy,
@@ -24,17 +26,33 @@ const UNKNOWN_SECONDS: i64 = 10;
 const KEPT: u64 = 10_000;
 const KEPT_LISTS: u64 = 32;
 
+/// A turn that nobody waits for is forgotten after this.
+const TURN: Duration = Duration::from_mins(1);
+
 type Fingerprint = [u8; 32];
 
 /// Answers about certificates, and lists. Entries carry their own end: the clock is an argument here.
 pub(super) struct Cache {
     answers: moka::sync::Cache<Fingerprint, (i64, Result<(), CertificateProblem>)>,
-    lists: moka::sync::Cache<String, (i64, std::sync::Arc<Vec<u8>>)>,
+    lists: moka::sync::Cache<String, (i64, Arc<Vec<u8>>)>,
+    /// Who asks about a certificate, or for a list. The others wait for the answer.
+    turns: moka::sync::Cache<Fingerprint, Arc<Mutex<()>>>,
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { answers: moka::sync::Cache::new(KEPT), lists: moka::sync::Cache::new(KEPT_LISTS) }
+        Self {
+            answers: moka::sync::Cache::new(KEPT),
+            lists: moka::sync::Cache::new(KEPT_LISTS),
+            turns: moka::sync::Cache::builder().max_capacity(KEPT).time_to_idle(TURN).build(),
+        }
+    }
+}
+
+impl Cache {
+    /// One turn for each certificate, and for each list.
+    fn turn(&self, of: Fingerprint) -> Arc<Mutex<()>> {
+        self.turns.get_with(of, Arc::default)
     }
 }
 
@@ -47,6 +65,11 @@ impl Certificates {
         let fingerprint = fingerprint(trusted.chain.leaf());
         if let Some((until, known)) = self.cache.answers.get(&fingerprint).filter(|(until, _)| *until > now) {
             tracing::trace!(until, "revocation is known");
+            return self.judge(known);
+        }
+        let turn = self.cache.turn(fingerprint);
+        let _turn = turn.lock().await;
+        if let Some((_, known)) = self.cache.answers.get(&fingerprint).filter(|(until, _)| *until > now) {
             return self.judge(known);
         }
         let (until, answer) = match self.ask(trusted, now).await {
@@ -101,13 +124,15 @@ impl Certificates {
     }
 
     async fn ask_list(&self, trusted: &TrustedCertificate, url: &str, now: i64) -> Result<Status, String> {
+        let turn = self.cache.turn(fingerprint(url.as_bytes()));
+        let _turn = turn.lock().await;
         let kept = self.cache.lists.get(url).filter(|(until, _)| *until > now);
         let (until, list) = if let Some(kept) = kept {
             kept
         } else {
             let fetched = tokio::time::timeout(TIMEOUT, self.fetch.get(url)).await;
             let body = fetched.map_err(|_| format!("{url}: no answer in time"))?.map_err(|error| error.to_string())?;
-            let fresh = (now + self.cache_seconds, std::sync::Arc::new(body));
+            let fresh = (now + self.cache_seconds, Arc::new(body));
             self.cache.lists.insert(url.to_owned(), fresh.clone());
             fresh
         };

@@ -221,6 +221,26 @@ async fn when_nobody_can_tell_the_settings_decide_and_the_default_is_no() {
 }
 
 #[tokio::test]
+async fn many_requests_at_once_ask_about_a_certificate_once() {
+    let trusting = Trusting::start(Revocation::Required, None).await;
+    let authority = trusting.between.clone();
+    trusting.web.answer_ocsp(move |question| Some(authority.ocsp(question, CertStatus::good(), false)));
+    trusting.web.slow();
+    let x5c = json!([STANDARD.encode(trusting.between.issue(&revocable()))]);
+    let assertions: Vec<String> = (0..20)
+        .map(|number| {
+            let claims = json!({"iss": trusting.client, "aud": MASKINPORTEN, "scope": SCOPE, "iat": NOW, "exp": NOW + 60, "jti": number.to_string()});
+            trusting.t.key.sign_with_header(&json!({"alg": "RS256", "x5c": x5c}), &claims).unwrap()
+        })
+        .collect();
+    let answers = assertions.iter().map(|assertion| trusting.t.present(&trusting.t.maskinporten, assertion));
+    for answer in futures_util::future::join_all(answers).await {
+        assert_eq!(answer.0, 200, "{answer:?}");
+    }
+    assert_eq!(trusting.web.asked(), 1);
+}
+
+#[tokio::test]
 async fn only_who_holds_the_key_makes_us_ask_others() {
     let trusting = Trusting::start(Revocation::Required, None).await;
     let leaf = STANDARD.encode(trusting.between.issue(&revocable()));

@@ -1,6 +1,6 @@
 //! Certificate authorities and what they issue: business certificates of both kinds, revocation answers and lists.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -28,7 +28,11 @@ pub(crate) struct Authority {
     params: CertificateParams,
     key: KeyPair,
     pub(crate) der: Vec<u8>,
+    /// Year, month and two days: its answers hold from one to the other.
+    pub(crate) days: (u16, u8, u8, u8),
 }
+
+const DAYS: (u16, u8, u8, u8) = (2023, 11, 14, 16);
 
 /// What a business certificate says.
 #[derive(Clone)]
@@ -45,6 +49,8 @@ pub(crate) struct Seal {
     pub(crate) years: (i32, i32),
     pub(crate) is_ca: bool,
     pub(crate) revocation: bool,
+    /// Where OCSP and the list are, if not at the usual places.
+    pub(crate) places: Option<(String, String)>,
     pub(crate) elliptic: bool,
 }
 
@@ -69,6 +75,7 @@ impl Seal {
             years: (2022, 2025),
             is_ca: false,
             revocation: false,
+            places: None,
             elliptic: false,
         }
     }
@@ -78,14 +85,14 @@ impl Authority {
     pub(crate) fn root(name: &str) -> Self {
         let (params, key) = (authority_params(name), KeyPair::generate().unwrap());
         let der = params.self_signed(&key).unwrap().der().to_vec();
-        Self { params, key, der }
+        Self { params, key, der, days: DAYS }
     }
 
     /// An authority below this one.
     pub(crate) fn below(&self, name: &str) -> Self {
         let (params, key) = (authority_params(name), KeyPair::generate().unwrap());
         let der = params.signed_by(&key, &self.issuer()).unwrap().der().to_vec();
-        Self { params, key, der }
+        Self { params, key, der, days: DAYS }
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
@@ -125,8 +132,10 @@ impl Authority {
             params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 32], content));
         }
         if seal.revocation {
-            params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![CRL_URL.to_owned()] }];
-            let description = [oid(&[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]), tlv(0x86, OCSP_URL.as_bytes())];
+            let usual = || (OCSP_URL.to_owned(), CRL_URL.to_owned());
+            let (ocsp, list) = seal.places.clone().unwrap_or_else(usual);
+            params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![list] }];
+            let description = [oid(&[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]), tlv(0x86, ocsp.as_bytes())];
             let content = tlv(0x30, &tlv(0x30, &description.concat()));
             params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content));
         }
@@ -161,24 +170,25 @@ impl Authority {
         params.not_before = date_time_ymd(2023, 1, 1);
         params.not_after = date_time_ymd(2025, 1, 1);
         let der = params.signed_by(&key, &self.issuer()).unwrap().der().to_vec();
-        Self { params, key, der }
+        Self { params, key, der, days: DAYS }
     }
 
     /// The answer to an OCSP question, signed by this one; with its certificate when it is a responder.
     pub(crate) fn ocsp(&self, question: &[u8], status: CertStatus, with_certificate: bool) -> Vec<u8> {
         let question = OcspRequest::from_der(question).unwrap();
-        let day = |day| OcspGeneralizedTime(GeneralizedTime::from_date_time(DateTime::new(2023, 11, day, 0, 0, 0).unwrap()));
+        let (year, month, from, to) = self.days;
+        let day = |day| OcspGeneralizedTime(GeneralizedTime::from_date_time(DateTime::new(year, month, day, 0, 0, 0).unwrap()));
         let answer = SingleResponse {
             cert_id: question.tbs_request.request_list[0].req_cert.clone(),
             cert_status: status,
-            this_update: day(14),
-            next_update: Some(day(16)),
+            this_update: day(from),
+            next_update: Some(day(to)),
             single_extensions: None,
         };
         let tbs_response_data = ResponseData {
             version: Version::V1,
             responder_id: ResponderId::ByKey(OctetString::new([1; 20]).unwrap()),
-            produced_at: day(14),
+            produced_at: day(from),
             responses: vec![answer],
             response_extensions: None,
         };
@@ -232,16 +242,27 @@ pub(crate) struct Web {
     pub(crate) ocsp: Mutex<Answer>,
     pub(crate) list: Mutex<Option<Vec<u8>>>,
     asked: AtomicUsize,
+    slow: AtomicBool,
 }
 
 impl Web {
     /// Nobody answers.
     pub(crate) fn silent() -> Arc<Self> {
-        Arc::new(Self { ocsp: Mutex::new(Box::new(|_| None)), list: Mutex::new(None), asked: AtomicUsize::new(0) })
+        Arc::new(Self {
+            ocsp: Mutex::new(Box::new(|_| None)),
+            list: Mutex::new(None),
+            asked: AtomicUsize::new(0),
+            slow: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn answer_ocsp(&self, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) {
         *self.ocsp.lock().unwrap() = Box::new(answer);
+    }
+
+    /// Lets others come in between question and answer.
+    pub(crate) fn slow(&self) {
+        self.slow.store(true, Ordering::SeqCst);
     }
 
     /// How often anything was fetched since the last time this was asked.
@@ -262,6 +283,9 @@ impl Fetch for Web {
     async fn post(&self, url: &str, content_type: &str, body: Vec<u8>) -> Result<Vec<u8>, FetchError> {
         assert_eq!((url, content_type), (OCSP_URL, "application/ocsp-request"));
         self.asked.fetch_add(1, Ordering::SeqCst);
+        for _ in 0..if self.slow.load(Ordering::SeqCst) { 100 } else { 0 } {
+            tokio::task::yield_now().await;
+        }
         let answer = (self.ocsp.lock().unwrap())(&body);
         answer.ok_or_else(|| FetchError { url: url.to_owned(), problem: "no route".to_owned() })
     }
