@@ -1,4 +1,4 @@
-//! How long keys, key sets and tokens live, where it is not days: in labs, and in tests of rotation.
+//! How long keys, key sets and tokens live, where it is not days; and how much a listener puts up with.
 
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -19,4 +19,22 @@ pub(crate) struct LifetimeOptions {
     /// How often keys are looked at, and how old the registry in memory may be: five seconds when absent. A new key is everywhere after
     /// three times this.
     pub(crate) pace: Option<SignedDuration>,
+}
+
+/// `[server.limits]`: how much each listener puts up with.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct ListenerOptions {
+    /// Connections at once; further callers wait.
+    pub(crate) connections: usize,
+    /// Seconds from the first byte to the end of the TLS handshake, and from there to the end of the headers.
+    pub(crate) header_seconds: u32,
+    /// Seconds that running requests may go on after the stop.
+    pub(crate) drain_seconds: u32,
+}
+
+impl Default for ListenerOptions {
+    fn default() -> Self {
+        Self { connections: 10_000, header_seconds: 10, drain_seconds: 10 }
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) use clouds::Cloud;
 pub(crate) use layers::{Settings, SettingsError};
 pub(crate) use options::{IssuerOptions, ServerOptions, TargetOptions};
 pub(crate) use store::{ReplayKind, ReplayOptions, SecretOptions, StoreKind, StoreOptions};
-pub(crate) use trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
+pub(crate) use trust::{ApiCompatOptions, CertificatesOptions, CompatOptions, DelegationSourceOptions};
 
 #[cfg(test)]
 mod smoke {

@@ -8,9 +8,9 @@ use skybru_issuer::keys::KeySetProfile;
 use crate::cmd::issuer::holding::SealOptions;
 use crate::telemetry::TelemetryOptions;
 
-use super::lifetimes::LifetimeOptions;
+use super::lifetimes::{LifetimeOptions, ListenerOptions};
 use super::store::{ReplayOptions, StoreOptions};
-use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions};
+use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions, DelegationSourceOptions};
 
 /// `skybru.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -75,12 +75,18 @@ pub(crate) struct ServerOptions {
     /// The same for all clients of one organisation together.
     #[serde(default = "organisation_rate")]
     pub(crate) organisation_requests_per_second: u32,
+    /// Requests a second that one organisation may make to the self-service API, with a burst of twice as many; 0 means without limit.
+    #[serde(default = "api_rate")]
+    pub(crate) api_requests_per_second: u32,
     /// What private keys are sealed with: `{ passphrase-file = "…" }`, `{ passphrase-env = "NAME" }` or `{ key-file = "…" }`. When
     /// absent, a key file beside the database.
     pub(crate) seal: Option<SealOptions>,
     /// Switches of the self-service API.
     #[serde(default)]
     pub(crate) api_compat: ApiCompatOptions,
+    /// How much each listener puts up with.
+    #[serde(default)]
+    pub(crate) limits: ListenerOptions,
     /// What this node is called in the audit log; the variable `HOSTNAME` when absent.
     pub(crate) node: Option<String>,
     /// Where registry and audit log are; a file in `data` when absent.
@@ -110,9 +116,9 @@ pub(crate) struct IssuerOptions {
     /// Business certificates that clients may prove themselves with.
     pub(crate) certificates: Option<CertificatesOptions>,
     /// Who is asked about delegations of scopes that name this source: an issuer such as `https://www.altinn.no/`, and the address of its
-    /// API. Other sources are kept in the registry.
+    /// API; `{ url = "…", token = { file = "…" } }` when it wants a bearer token. Other sources are kept in the registry.
     #[serde(default)]
-    pub(crate) delegation_sources: BTreeMap<String, String>,
+    pub(crate) delegation_sources: BTreeMap<String, DelegationSourceOptions>,
 }
 
 fn operator_name() -> String {
@@ -133,6 +139,10 @@ const fn client_rate() -> u32 {
 
 const fn organisation_rate() -> u32 {
     200
+}
+
+const fn api_rate() -> u32 {
+    100
 }
 
 const fn token_lifetime() -> u32 {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::store::SecretOptions;
+
 /// `[issuers.NAME.compat]`: each switch is a guess about the live services that somebody may need the other way round.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -83,6 +85,26 @@ fn required() -> String {
 
 const fn cache_seconds() -> u32 {
     3600
+}
+
+/// Who is asked about delegations.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected an address, or { url = \"…\", token = { file = \"…\" } }")]
+pub(crate) enum DelegationSourceOptions {
+    /// The address of its API.
+    Url(String),
+    /// The same, and what it wants to see.
+    WithToken(DelegationSourceWithToken),
+}
+
+/// A source that wants a bearer token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DelegationSourceWithToken {
+    /// The address of its API.
+    pub(crate) url: String,
+    /// The bearer token, read at start.
+    pub(crate) token: SecretOptions,
 }
 
 /// `[server.api-compat]`: switches of the self-service API.

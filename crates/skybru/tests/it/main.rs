@@ -6,6 +6,7 @@ mod agent;
 mod agent_apis;
 mod backup;
 mod bad_input;
+mod business_certificates;
 mod controls;
 mod delegation;
 mod doctor;
@@ -18,6 +19,9 @@ mod keys;
 mod kit;
 mod mistakes;
 mod operations;
+#[path = "../../../issuer/tests/it/pki.rs"]
+#[expect(dead_code, reason = "made for the issuer's own tests")]
+mod pki;
 mod private_issuer;
 mod registry;
 mod restart;
@@ -25,6 +29,7 @@ mod rotate;
 mod serve;
 #[path = "../support/mod.rs"]
 mod support;
+mod switches;
 mod telemetry;
 mod tools;
 mod trust;

@@ -12,6 +12,7 @@ mod azure;
 mod azure_cli;
 mod boto3;
 mod delta;
+mod encrypted;
 mod endurance;
 mod fault;
 mod google;
@@ -25,3 +26,4 @@ mod softhsm;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
+mod units;

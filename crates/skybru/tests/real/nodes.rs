@@ -63,7 +63,13 @@ fn share(sorted: &[Duration], p: usize) -> Duration {
 async fn a_registration_and_a_lost_key_are_known_at_the_other_node_within_a_second() {
     let (Some(database), Some(replay)) = (postgres(), valkey()) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let shared = Shared { folder: folder.path(), port: free_ports(), database: database.port, replay: replay.port, more: "" };
+    let shared = Shared {
+        folder: folder.path(),
+        port: free_ports(),
+        database: database.port,
+        replay: replay.port,
+        more: "api-requests-per-second = 0",
+    };
     let http = client();
     let nodes = start(&shared, &http, 2).await;
     onboard(&nodes[0]);

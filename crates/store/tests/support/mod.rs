@@ -114,8 +114,19 @@ fn user(what: &str, name: Option<&str>) -> u32 {
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
+/// What a server shows who it is with, PEM.
+pub(crate) struct Certificate {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+}
+
 /// An empty PostgreSQL. Any name may come in without a password.
 pub(crate) fn postgres() -> Option<Service> {
+    postgres_with(None)
+}
+
+/// The same; with a certificate it lets nobody in who does not encrypt.
+pub(crate) fn postgres_with(certificate: Option<&Certificate>) -> Option<Service> {
     let Some(bin) = postgres_programs() else {
         missing("PostgreSQL (Debian: postgresql)");
         return None;
@@ -135,6 +146,19 @@ pub(crate) fn postgres() -> Option<Service> {
     // What is committed survives the death of the process without it; a machine that loses power is not tested.
     command
         .extend(["-D", &data, "-p", &port.to_string(), "-h", "127.0.0.1", "-k", &sockets, "-c", "fsync=off"].map(str::to_owned));
+    if let Some(certificate) = certificate {
+        let data = folder.path().join("data");
+        for (name, text) in [("server.crt", &certificate.chain), ("server.key", &certificate.key)] {
+            private(&data.join(name), text);
+            if user("-u", None) == 0 {
+                chown(data.join(name), Some(user("-u", Some("postgres"))), Some(user("-g", Some("postgres")))).unwrap();
+            }
+        }
+        let rules = data.join("pg_hba.conf");
+        let text = std::fs::read_to_string(&rules).unwrap().replace("\nhost ", "\nhostssl ");
+        std::fs::write(rules, text).unwrap();
+        command.extend(["-c", "ssl=on"].map(str::to_owned));
+    }
     Some(Service::start(folder, port, command, |port| {
         let ready = postgres_programs().map(|bin| bin.join("pg_isready")).unwrap_or_default();
         let asked = Command::new(ready).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status();
@@ -142,8 +166,19 @@ pub(crate) fn postgres() -> Option<Service> {
     }))
 }
 
+fn private(file: &Path, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(file).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
 /// An empty Redis or Valkey.
 pub(crate) fn valkey() -> Option<Service> {
+    valkey_with(None)
+}
+
+/// The same; with a certificate nobody gets in who does not encrypt.
+pub(crate) fn valkey_with(certificate: Option<&Certificate>) -> Option<Service> {
     let installed = |program: &&str| Command::new(program).arg("--version").output().is_ok();
     let Some(program) = ["valkey-server", "redis-server"].iter().find(|program| installed(program)) else {
         missing("Valkey or Redis (Debian: redis-server)");
@@ -154,7 +189,20 @@ pub(crate) fn valkey() -> Option<Service> {
     let place = folder.path().display().to_string();
     let command =
         [program, "--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", &place, "--save", "", "--appendonly", "yes"];
-    let command = command.iter().map(ToString::to_string).collect();
+    let mut command: Vec<String> = command.iter().map(ToString::to_string).collect();
+    if let Some(certificate) = certificate {
+        let files = [("tls-cert-file", &certificate.chain), ("tls-key-file", &certificate.key)];
+        for (name, text) in files {
+            private(&folder.path().join(name), text);
+            command.extend([format!("--{name}"), folder.path().join(name).display().to_string()]);
+        }
+        "0".clone_into(&mut command[2]);
+        let port = port.to_string();
+        command.extend(["--tls-port", &port, "--tls-auth-clients", "no"].map(str::to_owned));
+        return Some(Service::start(folder, port.parse().unwrap(), command, |port| {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        }));
+    }
     Some(Service::start(folder, port, command, |port| {
         use std::io::{Read as _, Write as _};
         let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };

@@ -116,7 +116,8 @@ async fn valkey(call: &Call, settings: &Settings, options: Option<&ReplayOptions
     Ok(Arc::new(ValkeyLog::open(options, ctx.clock.clone()).await.context("cannot use the server of server.replay.url")?))
 }
 
-fn secret(call: &Call, settings: &Settings, key: &str, options: &SecretOptions) -> Result<Secret> {
+/// A secret that the settings point to.
+pub(super) fn secret(call: &Call, settings: &Settings, key: &str, options: &SecretOptions) -> Result<Secret> {
     let text = match (&options.file, &options.env) {
         (Some(file), None) => {
             let path = settings.beside(file);

@@ -282,8 +282,8 @@ pub(crate) fn onboard(node: &Node) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down() {
     let (Some(mut database), Some(mut replay)) = (postgres(), valkey()) else { return };
-    let (length, seed) = (number("FAULT_SECONDS", 20), number("FAULT_SEED", u64::from(std::process::id())));
-    eprintln!("FAULT_SEED={seed}");
+    let (length, chosen) = (number("FAULT_SECONDS", 20), number("FAULT_SEED", u64::from(std::process::id())));
+    eprintln!("FAULT_SEED={chosen}");
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(6)).build().unwrap();
     let shared =
@@ -310,18 +310,18 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
     let workers: Vec<_> = (0..WORKERS)
         .map(|worker| {
             let load = Arc::clone(&load);
-            let dice = Dice(SeededRandomness::new(seed.wrapping_mul(1000) + worker as u64));
+            let dice = Dice(SeededRandomness::new(chosen.wrapping_mul(1000) + worker as u64));
             tokio::spawn(async move { load.run(worker, &dice).await })
         })
         .collect();
     let verifiers: Vec<_> = (0..VERIFIERS)
         .map(|verifier| {
             let load = Arc::clone(&load);
-            let dice = Dice(SeededRandomness::new(seed.wrapping_mul(1000) + 500 + verifier as u64));
+            let dice = Dice(SeededRandomness::new(chosen.wrapping_mul(1000) + 500 + verifier as u64));
             tokio::spawn(async move { load.verify(&dice).await })
         })
         .collect();
-    let dice = Dice(SeededRandomness::new(seed));
+    let dice = Dice(SeededRandomness::new(chosen));
     let (mut broken, mut replay_kills) = (0, 0);
     let (begun, least) = (Instant::now(), Duration::from_secs(length));
     // A busy machine gets more time to let the same happen.

@@ -46,6 +46,7 @@ struct Server {
     data: PathBuf,
     signing: Signing,
     limits: Arc<RateLimits>,
+    api_limits: Option<Arc<RateLimits>>,
     metrics: Arc<Metrics>,
     issuers: Vec<Arc<Issuer>>,
     certificate: Option<Arc<Certificate>>,
@@ -68,8 +69,16 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let signing = Signing::new(registry.clone(), holding(call, &settings, &data)?, &options)?;
     let (pace, lifetimes) = (pace(&options), signing.rules().lifetimes);
     let (metrics, limits) = (Metrics::shared(), limits(call, &options));
-    let mut server =
-        Server { options, data, signing, limits: limits.clone(), metrics: metrics.clone(), issuers: Vec::new(), certificate };
+    let mut server = Server {
+        options,
+        data,
+        signing,
+        limits: limits.clone(),
+        api_limits: None,
+        metrics: metrics.clone(),
+        issuers: Vec::new(),
+        certificate,
+    };
     let ring = server.signing.advance(&[], call.system.ctx.clock.now()).await.context("there is no key to sign with")?;
     let mut listeners = Vec::new();
     for (name, issuer) in &settings.options.issuers {
@@ -84,13 +93,16 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
             .with_key_set(key_set)
             .with_limits(limits.clone())
             .with_metrics(metrics.clone());
-        server.issuers.push(Arc::new(trust::adapt(&settings, name, issuer, &registry, built)?));
+        server.issuers.push(Arc::new(trust::adapt(call, &settings, name, issuer, &registry, built)?));
     }
     // Tokens for the API come from the issuer that is meant for APIs.
     let of_apis = server.issuers.iter().find(|issuer| issuer.profile() == Profile::Maskinporten).or(server.issuers.first());
     let of_apis = of_apis.context("setting issuers: none is there; add [issuers.NAME] with url, profile and listen")?.clone();
+    let api_limits = api_limits(call, &server.options);
+    server.api_limits = Some(api_limits.clone());
     let api_compat = trust::api_compat(server.options.api_compat);
-    let service = Arc::new(SelfService::new(of_apis.clone()).with_compat(api_compat).with_audit(audit));
+    let service =
+        Arc::new(SelfService::new(of_apis.clone()).with_compat(api_compat).with_audit(audit).with_limits(api_limits.clone()));
     let api = server.listen("server.api-listen", &server.options.api_listen.clone()).await?;
     let api_url = server.options.api_url.clone().unwrap_or_else(|| {
         let scheme = if server.certificate.is_some() { "https" } else { "http" };
@@ -98,6 +110,7 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     });
     server.bootstrap(&service, &registry, &of_apis, &api_url).await.context("cannot set the operator up")?;
 
+    let accepted = listener_limits(&server.options)?;
     let stop = CancellationToken::new();
     let tls = server.certificate.as_ref().map(Certificate::config);
     let is_traced = settings.options.telemetry.as_ref().is_some_and(|telemetry| telemetry.otlp_endpoint.is_some());
@@ -107,14 +120,14 @@ pub(super) async fn run(call: &Call, _: ServeArgs) -> Result<Outcome> {
     let mut shown_metrics = None;
     for (issuer, (listener, url)) in server.issuers.iter().zip(listeners) {
         shown.push(json!({"url": url, "profile": issuer.profile().name(), "listen": listener.local_addr()?}));
-        let serving = serve(listener, tls.clone(), traced(issuer_routes(issuer.clone())), Limits::default(), stop.clone());
+        let serving = serve(listener, tls.clone(), traced(issuer_routes(issuer.clone())), accepted, stop.clone());
         running.push(tokio::spawn(serving));
     }
-    running.push(tokio::spawn(serve(api, tls, traced(selfservice_routes(service)), Limits::default(), stop.clone())));
+    running.push(tokio::spawn(serve(api, tls, traced(selfservice_routes(service)), accepted, stop.clone())));
     if let Some(address) = &server.options.metrics_listen {
         let listener = listen_on("server.metrics-listen", address).await?;
         shown_metrics = Some(format!("http://{}/metrics", listener.local_addr()?));
-        running.push(tokio::spawn(serve(listener, None, metrics_routes(metrics), Limits::default(), stop.clone())));
+        running.push(tokio::spawn(serve(listener, None, metrics_routes(metrics), accepted, stop.clone())));
     }
     announce(call, &shown, &api_url, shown_metrics.as_deref(), &server.data.join("operator.toml"))?;
 
@@ -201,6 +214,7 @@ impl Server {
             tracing::error!(error = format!("{error:#}"), "the certificate cannot be read again");
         }
         self.limits.forget_idle();
+        self.api_limits.iter().for_each(|limits| limits.forget_idle());
         self.write_tallies(false).await;
         if let Err(error) = self.signing.advance(&self.issuers, now).await {
             self.metrics.key_error();
@@ -240,6 +254,26 @@ async fn listen_on(setting: &str, address: &str) -> Result<TcpListener> {
         .parse()
         .with_context(|| format!("setting {setting}: expected an address such as 127.0.0.1:9464, found {address:?}"))?;
     TcpListener::bind(wanted).await.with_context(|| format!("setting {setting}: cannot listen on {wanted}"))
+}
+
+/// How much each listener puts up with.
+fn listener_limits(options: &ServerOptions) -> Result<Limits> {
+    let given = options.limits;
+    if given.connections == 0 || given.header_seconds == 0 {
+        bail!("setting server.limits: connections and header-seconds must be at least 1");
+    }
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Ok(Limits {
+        connections: given.connections,
+        header_timeout: seconds(given.header_seconds),
+        drain: seconds(given.drain_seconds),
+    })
+}
+
+/// What one organisation may ask of the self-service API.
+fn api_limits(call: &Call, options: &ServerOptions) -> Arc<RateLimits> {
+    let rates = Rates { client: None, organisation: NonZeroU32::new(options.api_requests_per_second) };
+    Arc::new(RateLimits::new(rates, Arc::clone(&call.system.ctx.clock)))
 }
 
 /// What one client and one organisation may ask; 0 means without limit.

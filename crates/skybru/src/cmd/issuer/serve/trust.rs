@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use skybru_core::Secret;
 use skybru_issuer::certificates::{Anchor, Certificates, Revocation};
 use skybru_issuer::compat::{MultiScope, PersonCheck};
 use skybru_issuer::delegation::{AltinnDelegations, Delegations};
@@ -17,7 +18,9 @@ use skybru_protocol::assertion::TimeRules;
 use skybru_protocol::certificate::ClientAmr;
 use skybru_store::LiveRegistry;
 
-use crate::settings::{ApiCompatOptions, CertificatesOptions, CompatOptions, IssuerOptions, Settings};
+use super::super::stores::secret;
+use crate::cmd::Call;
+use crate::settings::{ApiCompatOptions, CertificatesOptions, CompatOptions, DelegationSourceOptions, IssuerOptions, Settings};
 
 /// Lists of revoked certificates are the largest documents that are fetched.
 const LARGEST: usize = 10 * 1024 * 1024;
@@ -34,6 +37,7 @@ pub(super) fn adapt_settings(options: &CompatOptions, settings: IssuerSettings) 
 
 /// The issuer with its switches, trusted authorities and sources of delegations.
 pub(super) fn adapt(
+    call: &Call,
     settings: &Settings,
     name: &str,
     options: &IssuerOptions,
@@ -46,8 +50,20 @@ pub(super) fn adapt(
         issuer = issuer.with_certificates(Arc::new(certificates(settings, name, trusted, Arc::clone(&fetch))?));
     }
     let mut delegations = Delegations::built_in(Arc::clone(registry));
-    for (source, base) in &options.delegation_sources {
-        delegations = delegations.with_remote(source, Arc::new(AltinnDelegations::new(base, Arc::clone(&fetch))));
+    for (source, asked) in &options.delegation_sources {
+        let asked = match asked {
+            DelegationSourceOptions::Url(url) => AltinnDelegations::new(url, Arc::clone(&fetch)),
+            DelegationSourceOptions::WithToken(source) => {
+                let key = format!("issuers.{name}.delegation-sources");
+                let url: url::Url = source.url.parse().with_context(|| format!("setting {key}: {:?} is no URL", source.url))?;
+                if url.scheme() != "https" && !matches!(url.host_str(), Some("localhost" | "127.0.0.1")) {
+                    bail!("setting {key}: a token goes to an https address only, found {url}");
+                }
+                let token = secret(call, settings, &format!("{key}.token"), &source.token)?;
+                AltinnDelegations::new(&source.url, Arc::clone(&fetch)).with_bearer(token)
+            }
+        };
+        delegations = delegations.with_remote(source, Arc::new(asked));
     }
     Ok(issuer.with_delegations(Arc::new(delegations)))
 }
@@ -166,6 +182,10 @@ impl Web {
 impl Fetch for Web {
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
         Self::read(url, self.0.get(url)).await
+    }
+
+    async fn get_as(&self, url: &str, bearer: &Secret) -> Result<Vec<u8>, FetchError> {
+        Self::read(url, self.0.get(url).bearer_auth(bearer.expose())).await
     }
 
     async fn post(&self, url: &str, content_type: &str, body: Vec<u8>) -> Result<Vec<u8>, FetchError> {
