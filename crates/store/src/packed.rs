@@ -35,6 +35,8 @@ pub(crate) struct Clients {
     /// Clients that a platform registered in others' names, by what it is called.
     registered_by: HashMap<Box<str>, BTreeSet<u32>>,
     shapes: HashMap<Box<str>, Arc<Client>>,
+    /// The shape that was needed last: most likely the next one's, too.
+    last_shape: Option<Arc<Client>>,
     /// Shapes that nobody has any more are dropped when there are so many.
     shapes_limit: usize,
     scopes: Vec<ScopeName>,
@@ -54,6 +56,7 @@ impl Default for Clients {
             of: HashMap::new(),
             registered_by: HashMap::new(),
             shapes: HashMap::new(),
+            last_shape: None,
             shapes_limit: 64,
             scopes: Vec::new(),
             scope_places: HashMap::new(),
@@ -77,6 +80,13 @@ impl Clients {
 
     fn whole(&self, place: u32) -> std::sync::MutexGuard<'_, Option<(u32, RegisteredClient)>> {
         self.whole[place as usize % WHOLE].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for so many more, so that nothing has to be moved while they come.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.slots.reserve(more);
+        let (slots, hashing) = (&self.slots, &self.hashing);
+        self.by_id.reserve(more, |place| hashing.hash_one(slots.get(*place as usize).map_or("", |slot| text_of(&slot.own))));
     }
 
     /// Adds or replaces a client; its keys stay.
@@ -144,8 +154,12 @@ impl Clients {
             last_updated: Timestamp::UNIX_EPOCH,
             ..client
         };
+        if let Some(last) = self.last_shape.as_ref().filter(|last| ***last == shape) {
+            return Arc::clone(last);
+        }
         let Ok(text) = serde_json::to_string(&shape) else { return Arc::new(shape) };
         if let Some(known) = self.shapes.get(text.as_str()) {
+            self.last_shape = Some(Arc::clone(known));
             return Arc::clone(known);
         }
         if self.shapes.len() >= self.shapes_limit {
@@ -154,6 +168,7 @@ impl Clients {
         }
         let shape = Arc::new(shape);
         self.shapes.insert(text.into(), Arc::clone(&shape));
+        self.last_shape = Some(Arc::clone(&shape));
         shape
     }
 

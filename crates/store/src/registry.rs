@@ -284,6 +284,11 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Makes room for so many more clients.
+    pub(crate) fn reserve_clients(&mut self, more: usize) {
+        self.clients.reserve(more);
+    }
+
     /// Checks a change against what is there, and makes it.
     pub fn apply(&mut self, change: Change) -> Result<(), RegistryError> {
         match change {

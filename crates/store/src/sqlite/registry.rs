@@ -19,6 +19,8 @@ pub(super) fn load(connection: &mut Connection) -> Result<Snapshot, StoreError> 
     // One transaction, so that what is read belongs together.
     let transaction = connection.transaction().map_err(reading)?;
     let mut registry = Registry::default();
+    let clients: i64 = transaction.query_row("SELECT count(*) FROM client", [], |row| row.get(0)).map_err(reading)?;
+    registry.reserve_clients(usize::try_from(clients).unwrap_or(0));
     let mut apply = |change: Option<Change>| match change {
         Some(change) => registry.apply(change).map_err(|problem| broken("registry", "", problem)),
         None => Ok(()),
