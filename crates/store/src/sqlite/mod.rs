@@ -169,6 +169,8 @@ fn connect(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
     use crate::conformance;
 
@@ -202,6 +204,22 @@ mod tests {
         assert!(!store.is_used(Fingerprint([7; 32])).await.unwrap());
         assert!(store.record_once(Fingerprint([7; 32]), 1_700_003_000).await.unwrap());
         assert!(!store.record_once(Fingerprint([7; 32]), 1_700_003_000).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_group_is_written_also_when_its_first_caller_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let mut first = store.record_once(Fingerprint([1; 32]), 1_700_000_130);
+        let mut second = store.record_once(Fingerprint([2; 32]), 1_700_000_130);
+        // Each looked at once: the first is about to wake the thread for both.
+        for caller in [&mut first, &mut second] {
+            let waits = std::future::poll_fn(|context| Poll::Ready(caller.as_mut().poll(context).is_pending())).await;
+            assert!(waits);
+        }
+        drop(first);
+        assert!(second.await.unwrap());
+        assert!(store.is_used(Fingerprint([1; 32])).await.unwrap(), "whoever left has used it up all the same");
     }
 
     #[tokio::test]
