@@ -39,7 +39,7 @@ pub(crate) struct IssuerArgs {
     /// What the issuer signs with; all but the first are measured with the first number of clients only
     #[arg(long, default_values = ["rs256", "es256"])]
     signing: Vec<Signing>,
-    /// With the audit log, too; for the first number of clients
+    /// With the audit log, too; for the first number of clients and the first key
     #[arg(long)]
     audit: bool,
     /// Connections at once
@@ -184,7 +184,8 @@ fn cases(args: &IssuerArgs, provider: Option<&Path>) -> Vec<Case> {
                 continue;
             }
             for replay in &args.replay {
-                let audits = if args.audit && Some(clients) == first_clients { &[false, true][..] } else { &[false][..] };
+                let is_audited = args.audit && place == 0 && Some(clients) == first_clients;
+                let audits = if is_audited { &[false, true][..] } else { &[false][..] };
                 for audit in audits {
                     for program in std::iter::once(None).chain(args.before.as_ref().map(Some)) {
                         let what = What::Skybru { replay: *replay, audit: *audit, program: program.cloned() };
