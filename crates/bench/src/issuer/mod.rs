@@ -11,7 +11,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use skybru_protocol::jose::{Algorithm, RsaSize, SigningKey};
@@ -171,7 +171,8 @@ pub(crate) fn run(args: &IssuerArgs) -> Result<()> {
     if !args.json {
         table::print(&rows);
     }
-    if failures > 0 { bail!("{failures} measurements failed") } else { Ok(()) }
+    ensure!(failures == 0, "{failures} measurements failed");
+    Ok(())
 }
 
 /// What is measured, in this order in every round.

@@ -28,6 +28,9 @@ const SWEEP_SECONDS: i64 = 1;
 /// So many pieces the table has. Neighbours are dropped together: their pages are written once.
 const PIECES: u8 = 64;
 
+/// So many first bytes of fingerprints belong to one piece.
+const PIECE_WIDTH: u8 = u8::MAX / PIECES + 1;
+
 const WHAT: &str = "recording used assertions";
 
 /// One thing to do.
@@ -38,13 +41,16 @@ pub(super) enum Request {
     Append(Box<Entry>),
 }
 
+/// Whether something was changed.
+type Answer = Result<bool, StoreError>;
+
 struct Waiting {
     request: Request,
-    answer: oneshot::Sender<Result<bool, StoreError>>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// Answers on their way to their callers. They arrive when this is dropped, whoever drops it.
-struct Answers(Vec<(oneshot::Sender<Result<bool, StoreError>>, Result<bool, StoreError>)>);
+struct Answers(Vec<(oneshot::Sender<Answer>, Answer)>);
 
 impl Drop for Answers {
     fn drop(&mut self) {
@@ -207,10 +213,9 @@ impl Sweep {
         if now.saturating_sub(SWEEP_SECONDS) < self.swept {
             return Ok(());
         }
-        const WIDTH: u8 = u8::MAX / PIECES + 1;
-        let (from, next) = (self.piece * WIDTH, (self.piece + 1) % PIECES);
+        let (from, next) = (self.piece * PIECE_WIDTH, (self.piece + 1) % PIECES);
         // The last piece ends behind every fingerprint.
-        let end = if next == 0 { vec![u8::MAX; 33] } else { vec![next * WIDTH] };
+        let end = if next == 0 { vec![u8::MAX; 33] } else { vec![next * PIECE_WIDTH] };
         transaction
             .prepare_cached("DELETE FROM used_assertion WHERE fingerprint >= ?1 AND fingerprint < ?2 AND forgotten_after < ?3")?
             .execute((&[from][..], end, forgotten))?;
