@@ -54,7 +54,7 @@ pub struct ApiError {
     /// The text, to the letter where it is known.
     pub message: String,
     /// The detail, where Google gives one.
-    pub info: Option<ErrorInfo>,
+    pub info: Option<Box<ErrorInfo>>,
     /// What a precondition found wrong, in Google's words.
     pub violation: Option<String>,
     /// The rule that it follows.
@@ -90,7 +90,7 @@ impl ApiError {
             domain: "iam.googleapis.com",
             metadata: vec![("permission", permission.to_owned())],
         };
-        Self { info: Some(info), ..Self::new("G-53", 403, "PERMISSION_DENIED", message) }
+        Self { info: Some(Box::new(info)), ..Self::new("G-53", 403, "PERMISSION_DENIED", message) }
     }
 
     /// G-56: the token is no token, has expired, or belongs to somebody that this API does not know.
@@ -115,13 +115,13 @@ impl ApiError {
         );
         let metadata = vec![("service", service.to_owned()), ("consumer", format!("projects/{project}"))];
         let info = ErrorInfo { reason: "SERVICE_DISABLED", domain: "googleapis.com", metadata };
-        Self { info: Some(info), ..Self::new("G-55", 403, "PERMISSION_DENIED", message) }
+        Self { info: Some(Box::new(info)), ..Self::new("G-55", 403, "PERMISSION_DENIED", message) }
     }
 
     /// The token was not asked for with the scope that this API wants.
     pub fn insufficient_scope() -> Self {
         let info = ErrorInfo { reason: "ACCESS_TOKEN_SCOPE_INSUFFICIENT", domain: "googleapis.com", metadata: Vec::new() };
         let message = "Request had insufficient authentication scopes.";
-        Self { info: Some(info), ..Self::new("G-27", 403, "PERMISSION_DENIED", message) }
+        Self { info: Some(Box::new(info)), ..Self::new("G-27", 403, "PERMISSION_DENIED", message) }
     }
 }

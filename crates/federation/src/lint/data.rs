@@ -77,14 +77,14 @@ fn at_google(message: &str) -> Option<Finding> {
     } else {
         crate::google::roles::role_for(permission)
     };
-    let (rule, bound) = if who.contains('@') {
+    let (mistake, bound) = if who.contains('@') {
         ("D-50", format!("serviceAccount:{who}"))
     } else {
         ("D-47", "principalSet://…/attribute.NAME/VALUE".to_owned())
     };
     let what = format!("the exchange works, and the consumer lacks {permission} on what is shared");
     let fix = format!("gcloud storage buckets add-iam-policy-binding gs://BUCKET --role={role} --member={bound}");
-    Some(Finding::new(rule, Who::Provider, what, fix))
+    Some(Finding::new(mistake, Who::Provider, what, fix))
 }
 
 /// Storage says no more than that something is missing (E-66, D-73): that its text explains. What is not there at all, it says.

@@ -23,24 +23,8 @@ fn az(lab: &Lab, home: &Path, arguments: &[&str]) -> Output {
 /// A home in which `az` knows the lab's cloud. MSAL keeps access tokens by client, not by assertion: each identity needs a home of its own.
 fn home(lab: &Lab) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
-    let authority = lab.get("/clouds/azure/authority").trim_end_matches('/');
-    let register = [
-        "cloud",
-        "register",
-        "--name",
-        "lab",
-        "--skip-endpoint-discovery",
-        "--endpoint-active-directory",
-        authority,
-        "--endpoint-active-directory-resource-id",
-        "https://management.core.windows.net/",
-        "--endpoint-resource-manager",
-        lab.get("/clouds/azure/arm"),
-        "--endpoint-active-directory-graph-resource-id",
-        "https://graph.microsoft.com/",
-        "--suffix-storage-endpoint",
-        "core.windows.net",
-    ];
+    // Everything else is found by asking Resource Manager.
+    let register = ["cloud", "register", "--name", "lab", "--endpoint-resource-manager", lab.get("/clouds/azure/arm")];
     for arguments in [&register[..], &["cloud", "set", "--name", "lab"]] {
         let output = az(lab, home.path(), arguments);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -89,4 +73,24 @@ fn az_logs_in_with_the_token_and_lists_what_is_shared() {
     let elsewhere = lab.token(&["--resource", "https://somebody.else.example"]);
     is_refused(&login(&lab, other.path(), &elsewhere, &flag), "AADSTS700212: No matching federated identity record found");
     is_refused(&login(&lab, other.path(), "no.token", &flag), "AADSTS50027: JWT token is invalid or malformed.");
+
+    // As somebody who may look at the subscription, `az` shows who has which role.
+    let (subscription, principal) = (lab.get("/clouds/azure/subscription_id"), lab.get("/clouds/azure/principal_id"));
+    let scope = format!("/subscriptions/{subscription}");
+    let assignment = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/5b0c3a52-0000-4000-8000-0000000000aa");
+    let reader = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7");
+    let properties =
+        serde_json::json!({"roleDefinitionId": reader, "principalId": principal, "principalType": "ServicePrincipal"});
+    let request = lab.http().put(format!("{}{assignment}?api-version=2022-04-01", lab.get("/clouds/azure/arm")));
+    let request = request.bearer_auth(lab.get("/clouds/azure/access_token")).json(&serde_json::json!({"properties": properties}));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert!(runtime.block_on(async { request.send().await.unwrap().status().is_success() }));
+    let looker = home(&lab);
+    let output = login(&lab, looker.path(), &lab.token(&[]), &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let arguments = ["role", "assignment", "list", "--scope", &scope, "--fill-principal-name", "false", "--output", "json"];
+    let output = az(&lab, looker.path(), &arguments);
+    let listed: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    let roles: Vec<&str> = listed.as_array().unwrap().iter().filter_map(|one| one["roleDefinitionName"].as_str()).collect();
+    assert!(roles.contains(&"Reader"), "{listed}");
 }

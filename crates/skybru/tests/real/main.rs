@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "tests; helpers count as such too")]
 
 mod agent;
+mod analysts;
 mod aws;
 mod aws_cli;
 mod azure;

@@ -6,6 +6,7 @@
 mod accounts;
 mod groups;
 mod identities;
+mod metadata;
 mod roles;
 
 pub(crate) use accounts::new_container;
@@ -40,6 +41,12 @@ pub(crate) fn answer(sim: &Sim, request: &Request, path: &[&str]) -> Answer {
 }
 
 fn respond(sim: &Sim, request: &Request, path: &[&str]) -> Answered {
+    if let [first, second] = path
+        && first.eq_ignore_ascii_case("metadata")
+        && second.eq_ignore_ascii_case("endpoints")
+    {
+        return Ok(metadata::answer(sim, request));
+    }
     let caller = management_caller(sim, request, Resource::Management)?;
     if request.query("api-version").is_none() {
         let text = "The api-version query parameter (?api-version=) is required for all requests.";

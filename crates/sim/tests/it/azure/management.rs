@@ -112,3 +112,19 @@ async fn e_61_a_credential_is_put_listed_read_and_deleted() {
     assert_eq!(t.arm(Method::DELETE, &path, &json!(null)).await.status, 200);
     assert_eq!(t.arm(Method::GET, &path, &json!(null)).await.status, 404);
 }
+
+/// E-75: `az cloud register` asks without a token where everything is.
+#[tokio::test]
+async fn e_75_resource_manager_names_the_clouds_addresses() {
+    let t = TestAzure::start().await;
+    let ask = async |version: &str| {
+        let url = format!("{}/metadata/endpoints?api-version={version}", t.sim.arm());
+        super::sim::read(t.http.get(url)).await.json()
+    };
+    let now = ask("2022-09-01").await;
+    assert_eq!(now["authentication"]["loginEndpoint"], json!(t.sim.authority()));
+    assert_eq!(now["resourceManager"], json!(t.sim.arm()));
+    assert_eq!(now["suffixes"]["storage"], "core.windows.net");
+    assert_eq!(ask("2019-05-01").await[0], now);
+    assert_eq!(ask("2015-01-01").await["authentication"]["audiences"][0], "https://management.core.windows.net/");
+}
