@@ -4,10 +4,11 @@
 //! a passphrase the key is made by scrypt, whose cost is bounded when sealing and when opening.
 
 use std::fmt;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, Read, Write};
 use std::iter;
 use std::str::FromStr as _;
 
+use age::stream::{StreamReader, StreamWriter};
 use age::{Decryptor, Encryptor, scrypt, x25519};
 use secrecy::ExposeSecret as _;
 use skybru_core::Secret;
@@ -90,7 +91,13 @@ impl Seal {
 
     /// Seals `plain`.
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut sealed = Vec::with_capacity(plain.len() + 512);
+        let mut sealing = self.sealing(Vec::with_capacity(plain.len() + 512))?;
+        sealing.write_all(plain).map_err(SealError::Failed)?;
+        sealing.finish()
+    }
+
+    /// Seals what is written into it, piece by piece, into `out`. It is whole when [`Sealing::finish`] has returned.
+    pub fn sealing<W: Write>(&self, out: W) -> Result<Sealing<W>, SealError> {
         let encryptor = match &self.0 {
             Kind::Passphrase { passphrase, log_n } => {
                 let mut recipient = scrypt::Recipient::new(passphrase.expose().into());
@@ -100,14 +107,20 @@ impl Seal {
             Kind::KeyFile(identity) => Encryptor::with_recipients(iter::once(&identity.to_public() as &dyn age::Recipient)),
         };
         let failed = |error: age::EncryptError| SealError::Failed(std::io::Error::other(error));
-        let mut writer = encryptor.map_err(failed)?.wrap_output(&mut sealed).map_err(SealError::Failed)?;
-        writer.write_all(plain).and_then(|()| writer.finish().map(drop)).map_err(SealError::Failed)?;
-        Ok(sealed)
+        encryptor.map_err(failed)?.wrap_output(out).map(Sealing).map_err(SealError::Failed)
     }
 
     /// Opens what was sealed.
     pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        if !is_sealed(sealed) {
+        let mut reader = self.opening(sealed)?;
+        let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
+        reader.read_to_end(&mut plain).map_err(|_| SealError::Closed)?;
+        Ok(plain)
+    }
+
+    /// Opens what was sealed, piece by piece. What was read is good only when the end has been reached without an error.
+    pub fn opening<R: BufRead>(&self, mut sealed: R) -> Result<Opening<R>, SealError> {
+        if !is_sealed(sealed.fill_buf().map_err(SealError::Failed)?) {
             return Err(SealError::NotSealed);
         }
         let closed = |error: age::DecryptError| match error {
@@ -115,18 +128,44 @@ impl Seal {
             _ => SealError::Closed,
         };
         let decryptor = Decryptor::new_buffered(sealed).map_err(closed)?;
-        let mut reader = match &self.0 {
+        let reader = match &self.0 {
             Kind::Passphrase { passphrase, .. } => {
                 let mut identity = scrypt::Identity::new(passphrase.expose().into());
                 identity.set_max_work_factor(SCRYPT_MOST_LOG_N);
                 decryptor.decrypt(iter::once(&identity as &dyn age::Identity))
             }
             Kind::KeyFile(identity) => decryptor.decrypt(iter::once(identity as &dyn age::Identity)),
-        }
-        .map_err(closed)?;
-        let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
-        reader.read_to_end(&mut plain).map_err(|_| SealError::Closed)?;
-        Ok(plain)
+        };
+        reader.map(Opening).map_err(closed)
+    }
+}
+
+/// Seals what is written into it. See [`Seal::sealing`].
+pub struct Sealing<W: Write>(StreamWriter<W>);
+
+impl<W: Write> Sealing<W> {
+    /// Writes the end, and gives back what was written to.
+    pub fn finish(self) -> Result<W, SealError> {
+        self.0.finish().map_err(SealError::Failed)
+    }
+}
+
+impl<W: Write> Write for Sealing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Opens what is read from it. See [`Seal::opening`].
+pub struct Opening<R>(StreamReader<R>);
+
+impl<R: Read> Read for Opening<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(into).map_err(|_| std::io::Error::other(SealError::Closed))
     }
 }
 

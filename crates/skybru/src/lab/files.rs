@@ -21,6 +21,14 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     put(path, bytes, 0o600).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// A new file that only its owner may read.
+pub(crate) fn create_private(path: &Path) -> Result<fs::File> {
+    let failed = || format!("cannot write {}", path.display());
+    let file = fs::File::create_new(path).with_context(failed)?;
+    set_mode(path, 0o600).with_context(failed)?;
+    Ok(file)
+}
+
 /// Writes beside the file and renames, so that a crash leaves the old file or the new one.
 fn put(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));

@@ -72,6 +72,15 @@ fn a_restored_issuer_knows_its_clients_its_keys_and_what_was_used() {
     std::fs::write(folder.path().join("wrong.key"), run(program(folder.path(), &["issuer", "keys", "seal-key"]))).unwrap();
     let wrong = program(folder.path(), &["issuer", "restore", "issuer.backup", "--seal-key-file", "wrong.key"]).output().unwrap();
     assert!(stderr(&wrong).contains("another passphrase or key file"), "{}", stderr(&wrong));
+    // One byte at the very end was changed: nothing comes back, also of what could be read before it.
+    let mut changed = bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(folder.path().join("changed.backup"), changed).unwrap();
+    let changed =
+        program(folder.path(), &["issuer", "restore", "changed.backup", "--seal-key-file", "backup.key"]).output().unwrap();
+    assert_eq!(changed.status.code(), Some(2));
+    assert!(stderr(&changed).contains("it has been changed since"), "{}", stderr(&changed));
+    assert_eq!(std::fs::read_dir(folder.path().join("data")).unwrap().count(), 0, "nothing was left behind");
     run(program(folder.path(), &[&["issuer", "restore"], &seal[..]].concat()));
     let _server = Server::start(folder.path());
 

@@ -3,8 +3,11 @@
 //! A backup is one tar archive in one sealed file (age). Of a server: the database as it was at one moment, with registry, sealed signing
 //! keys, used assertions and audit log, and the files beside it. Of a private issuer: its folder. An installation on PostgreSQL is backed
 //! up with PostgreSQL's own tools.
+//!
+//! Nothing is held in memory whole: a database may be larger. A restore unpacks beside the place, and moves when the seal held to the end.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -112,36 +115,49 @@ pub(super) fn backup(call: &Call, args: &BackupArgs) -> Result<Outcome> {
     let seal = args.seal.seal(call, &settings)?;
     let (kind, folder) = place(call, &args.place, &settings)?;
     let manifest = Manifest { format: 1, kind, made: call.system.ctx.clock.now() };
-    let mut archive = Archive(tar::Builder::new(Vec::new()));
+    // Under another name until it is whole. Only its owner may read it.
+    let beside = target.parent().unwrap_or_else(|| Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(beside).with_context(|| format!("cannot write in {}", beside.display()))?;
+    let mut archive = Archive(tar::Builder::new(seal.sealing(BufWriter::new(file))?));
     archive.add(MANIFEST, &serde_json::to_vec(&manifest)?)?;
     match kind {
         Kind::Server => archive.add_server(&folder)?,
         Kind::Private => archive.add_private(call, args, &folder)?,
     }
-    let plain = archive.0.into_inner().context("cannot end the archive")?;
-    files::write_private(&target, &seal.seal(&plain)?)?;
+    let sealed = archive.0.into_inner().context("cannot end the archive")?.finish()?;
+    let file = sealed.into_inner().context("cannot end the archive")?;
+    file.as_file().sync_all()?;
+    let bytes = file.as_file().metadata()?.len();
+    file.persist_noclobber(&target).with_context(|| format!("cannot write {}", target.display()))?;
     if call.printer.json {
-        call.printer.object(&json!({"file": args.file, "bytes": plain.len()}))?;
+        call.printer.object(&json!({"file": args.file, "bytes": bytes}))?;
     } else {
         call.printer.data(&format!("wrote {}: without its seal nobody can read it, you included", args.file.display()))?;
     }
     Ok(Outcome::Done)
 }
 
-struct Archive(tar::Builder<Vec<u8>>);
+struct Archive<W: Write>(tar::Builder<W>);
 
-impl Archive {
+impl<W: Write> Archive<W> {
     fn add(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.add_stream(name, u64::try_from(bytes.len())?, bytes)
+    }
+
+    fn add_stream(&mut self, name: &str, size: u64, contents: impl Read) -> Result<()> {
         let mut header = tar::Header::new_gnu();
-        header.set_size(u64::try_from(bytes.len())?);
+        header.set_size(size);
         header.set_mode(0o600);
-        self.0.append_data(&mut header, name, bytes).with_context(|| format!("cannot add {name}"))
+        self.0.append_data(&mut header, name, contents).with_context(|| format!("cannot add {name}"))
     }
 
     fn add_file(&mut self, folder: &Path, name: &str) -> Result<()> {
-        let file = folder.join(name);
-        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        self.add(name, &bytes)
+        let path = folder.join(name);
+        let failed = || format!("cannot read {}", path.display());
+        let file = File::open(&path).with_context(failed)?;
+        let size = file.metadata().with_context(failed)?.len();
+        // Exactly as much as was announced, whatever is appended meanwhile.
+        self.add_stream(name, size, file.take(size))
     }
 
     fn add_server(&mut self, folder: &Path) -> Result<()> {
@@ -176,11 +192,14 @@ impl Archive {
 pub(super) fn restore(call: &Call, args: &RestoreArgs) -> Result<Outcome> {
     let settings = call.settings()?;
     let source = call.system.folder.join(&args.file);
-    let sealed = std::fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-    let plain = args.seal.seal(call, &settings)?.open(&sealed).with_context(|| format!("cannot open {}", source.display()))?;
-    let contents = unpack(&plain).with_context(|| format!("{} is not a backup of an issuer", source.display()))?;
-    let (manifest, contents) = contents.split_first().context("the backup is empty")?;
-    let manifest: Manifest = serde_json::from_slice(&manifest.1).context("the backup's first file is not its manifest")?;
+    let sealed = File::open(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let seal = args.seal.seal(call, &settings)?;
+    let opened = seal.opening(BufReader::new(sealed)).with_context(|| format!("cannot open {}", source.display()))?;
+    let unusable = || format!("{} is not a backup of an issuer", source.display());
+    let mut archive = tar::Archive::new(opened);
+    let mut entries = archive.entries().with_context(unusable)?;
+    let first = entries.next().context("the backup is empty")?.with_context(unusable)?;
+    let manifest: Manifest = serde_json::from_reader(first).context("the backup's first file is not its manifest")?;
     if manifest.format != 1 {
         bail!("the backup has format {}, but this skybru knows only up to 1: use a newer skybru", manifest.format);
     }
@@ -193,12 +212,17 @@ pub(super) fn restore(call: &Call, args: &RestoreArgs) -> Result<Outcome> {
     if [first, "keys.json"].into_iter().chain(BESIDE).any(taken) {
         bail!("{} is not empty: a backup is never brought back over an installation; name another folder", folder.display());
     }
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let beside = tempfile::tempdir_in(&folder).with_context(|| format!("cannot write in {}", folder.display()))?;
+    let names = unpack(entries, beside.path()).with_context(unusable)?;
+    // The seal holds only when its end has been seen.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).with_context(unusable)?;
     // What makes it an installation comes last: a restore that was cut off is none.
-    let (last, others): (Vec<_>, Vec<_>) = contents.iter().partition(|(name, _)| name == first);
-    for (name, bytes) in others.into_iter().chain(last) {
+    let (last, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == first);
+    for name in others.into_iter().chain(last) {
         let file = folder.join(name);
         std::fs::create_dir_all(file.parent().unwrap_or(&folder)).with_context(|| format!("cannot make {}", folder.display()))?;
-        files::write_private(&file, bytes)?;
+        std::fs::rename(beside.path().join(name), &file).with_context(|| format!("cannot write {}", file.display()))?;
     }
     if call.printer.json {
         call.printer.object(&json!({"folder": folder, "made": manifest.made}))?;
@@ -208,20 +232,23 @@ pub(super) fn restore(call: &Call, args: &RestoreArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The files of an archive. Names lead nowhere but below the folder.
-fn unpack(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
-    let mut files = Vec::new();
-    for entry in tar::Archive::new(bytes).entries()? {
+/// Writes the files of an archive below `folder`, each for its owner only, and gives their names. They lead nowhere else.
+fn unpack<R: Read>(entries: tar::Entries<'_, R>, folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in entries {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
         if !entry.header().entry_type().is_file() || !name.components().all(|part| matches!(part, Component::Normal(_))) {
             bail!("{} does not belong into a backup", name.display());
         }
-        let mut contents = Vec::new();
-        entry.read_to_end(&mut contents)?;
-        files.push((name.to_str().context("a name is not text")?.to_owned(), contents));
+        let path = folder.join(&name);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        let mut file = files::create_private(&path)?;
+        std::io::copy(&mut entry, &mut file)?;
+        file.sync_all()?;
+        names.push(name.to_str().context("a name is not text")?.to_owned());
     }
-    Ok(files)
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -239,13 +266,21 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
+    fn unpacked(archive: &[u8]) -> Result<(Vec<String>, tempfile::TempDir)> {
+        let folder = tempfile::tempdir().unwrap();
+        let names = unpack(tar::Archive::new(archive).entries().unwrap(), folder.path())?;
+        Ok((names, folder))
+    }
+
     #[test]
     fn an_archive_leads_nowhere_but_below_the_folder() {
         let file = tar::EntryType::Regular;
-        assert_eq!(unpack(&archive("keys/a.jwk", file)).unwrap(), [("keys/a.jwk".to_owned(), b"x".to_vec())]);
+        let (names, folder) = unpacked(&archive("keys/a.jwk", file)).unwrap();
+        assert_eq!(names, ["keys/a.jwk"]);
+        assert_eq!(std::fs::read(folder.path().join("keys/a.jwk")).unwrap(), b"x");
         for name in ["../a", "/etc/passwd", "keys/../../a"] {
-            assert!(unpack(&archive(name, file)).is_err(), "{name}");
+            assert!(unpacked(&archive(name, file)).is_err(), "{name}");
         }
-        assert!(unpack(&archive("link", tar::EntryType::Symlink)).is_err());
+        assert!(unpacked(&archive("link", tar::EntryType::Symlink)).is_err());
     }
 }
