@@ -2,8 +2,14 @@
 #![no_main]
 #![allow(dead_code, reason = "only read, never used, here")]
 
+#[path = "../../crates/skybru/src/settings/lifetimes.rs"]
+mod lifetimes;
 #[path = "../../crates/skybru/src/settings/options.rs"]
 mod options;
+#[path = "../../crates/skybru/src/settings/store.rs"]
+mod store;
+#[path = "../../crates/skybru/src/settings/telemetry.rs"]
+mod telemetry;
 #[path = "../../crates/skybru/src/settings/trust.rs"]
 mod trust;
 

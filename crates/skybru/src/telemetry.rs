@@ -13,7 +13,6 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -21,33 +20,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::settings::TelemetryOptions;
+
 /// The target of spans that may leave.
 pub(crate) const TARGET: &str = "skybru::trace";
 
 /// A collector that takes longer to answer loses what was sent.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// `[telemetry]`: where traces of `skybru issuer serve` go.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct TelemetryOptions {
-    /// A collector that speaks OTLP over HTTP, such as `http://localhost:4318`.
-    pub(crate) otlp_endpoint: Option<String>,
-    /// The share of requests that is traced: all of them when absent.
-    #[serde(default = "all")]
-    pub(crate) sample_ratio: f64,
-    /// What this installation is called there.
-    #[serde(default = "service_name")]
-    pub(crate) service_name: String,
-}
-
-const fn all() -> f64 {
-    1.0
-}
-
-fn service_name() -> String {
-    "skybru".to_owned()
-}
 
 /// Traces on their way out.
 pub(crate) struct Traces(SdkTracerProvider);

@@ -8,12 +8,14 @@ mod nais;
 mod options;
 mod resolve;
 mod store;
+mod telemetry;
 mod trust;
 
 pub(crate) use clouds::Cloud;
 pub(crate) use layers::{Settings, SettingsError};
 pub(crate) use options::{IssuerOptions, ServerOptions, TargetOptions};
-pub(crate) use store::{ReplayKind, ReplayOptions, SecretOptions, StoreKind, StoreOptions};
+pub(crate) use store::{ReplayKind, ReplayOptions, SealOptions, SecretOptions, StoreKind, StoreOptions};
+pub(crate) use telemetry::TelemetryOptions;
 pub(crate) use trust::{ApiCompatOptions, CertificatesOptions, CompatOptions, DelegationSourceOptions};
 
 #[cfg(test)]

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use skybru_issuer::keys::KeySetProfile;
 
-use crate::cmd::issuer::holding::SealOptions;
-use crate::telemetry::TelemetryOptions;
-
 use super::lifetimes::{LifetimeOptions, ListenerOptions};
-use super::store::{ReplayOptions, StoreOptions};
+use super::store::{ReplayOptions, SealOptions, StoreOptions};
+use super::telemetry::TelemetryOptions;
 use super::trust::{ApiCompatOptions, CertificatesOptions, CompatOptions, DelegationSourceOptions};
 
 /// `skybru.toml`.

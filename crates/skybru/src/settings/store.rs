@@ -1,6 +1,8 @@
-//! Where a server keeps its registry, its audit log and its used assertions.
+//! Where a server keeps its registry, its audit log and its used assertions, and what its keys are sealed with.
 
-use serde::Deserialize;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 /// `[server.store]`: registry and audit log.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -68,4 +70,16 @@ pub(crate) struct SecretOptions {
     pub(crate) file: Option<String>,
     /// An environment variable that holds it.
     pub(crate) env: Option<String>,
+}
+
+/// What private keys are sealed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) enum SealOptions {
+    /// A file that holds a passphrase.
+    PassphraseFile(PathBuf),
+    /// An environment variable that holds a passphrase.
+    PassphraseEnv(String),
+    /// A key file as `age-keygen` makes it.
+    KeyFile(PathBuf),
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 use skybru_client::http::{Http, HttpOptions};
 use skybru_core::{Clock, KeyId, Secret};
 use skybru_issuer::keys::Holder;
@@ -19,19 +18,8 @@ use skybru_signer::{LocalSigner, Signer};
 
 use crate::key_service::KeyService;
 use crate::lab::files;
+pub(crate) use crate::settings::SealOptions;
 use crate::system::System;
-
-/// What private keys are sealed with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) enum SealOptions {
-    /// A file that holds a passphrase.
-    PassphraseFile(PathBuf),
-    /// An environment variable that holds a passphrase.
-    PassphraseEnv(String),
-    /// A key file as `age-keygen` makes it.
-    KeyFile(PathBuf),
-}
 
 impl SealOptions {
     /// The seal. Paths are relative to `folder`.
