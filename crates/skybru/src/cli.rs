@@ -99,6 +99,18 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
+    /// The command lines in docs/examples are ones that this program takes.
+    #[test]
+    fn the_units_of_the_examples_start_this_program() {
+        for unit in [
+            include_str!("../../../docs/examples/skybru-agent.service"),
+            include_str!("../../../docs/examples/skybru-issuer.service"),
+        ] {
+            let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+            Cli::try_parse_from(line.split(' ')).unwrap();
+        }
+    }
+
     #[test]
     fn the_arguments_make_sense() {
         Cli::command().debug_assert();

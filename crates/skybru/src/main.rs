@@ -41,7 +41,7 @@ fn start(cli: Cli) -> Result<Outcome> {
     let system = System::real().context("cannot see where this program runs")?;
     let printer = Printer::new(&cli.global, &system);
     let call = Call { system, printer, config: cli.global.config };
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime(&cli.command).context("cannot start the runtime")?;
     let mut traces = None;
     if !matches!(&cli.command, Command::Credentials(args) if args.is_silent()) {
         // Settings that cannot be read are told by the command.
@@ -58,6 +58,16 @@ fn start(cli: Cli) -> Result<Outcome> {
     // A blocked read of a terminal must not hold the program back.
     runtime.shutdown_background();
     outcome
+}
+
+/// Servers use every core. What runs on a consumer's machine waits for the network, and two threads are enough for that: each more would
+/// cost memory in a sidecar, on machines with many cores.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if matches!(command, Command::Agent(_) | Command::Exec(_) | Command::Credentials(_) | Command::Token(_)) {
+        builder.worker_threads(2);
+    }
+    builder.enable_all().build()
 }
 
 /// `loud`: each file of a transfer is told.

@@ -20,6 +20,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::checksum::hex;
+use super::listing::{blobs_page, blobs_query};
 use super::rest::{Ask, Rest, below, generic};
 use super::store::{self, Answer, LeftOver, LeftPart, Opened, Page, Store};
 use super::xml_parts::parse;
@@ -101,7 +102,10 @@ pub(super) async fn await_copy(rest: &Rest, to: &Url, mut headers: HeaderMap) ->
 #[async_trait]
 impl Store for AzureBlob {
     async fn page(&self, prefix: &str, depth: Depth, next: Option<String>) -> Answer<Page> {
-        store::page(&self.store, prefix, depth, next).await
+        let mut url = self.base.clone();
+        url.query_pairs_mut().extend_pairs(blobs_query(prefix, depth, next));
+        let told = self.rest.send(&Ask::new(Method::GET, url)).await?;
+        blobs_page(self.rest.name, &told.body)
     }
 
     async fn head(&self, key: &Path) -> Answer<(ObjectInfo, HeaderMap)> {

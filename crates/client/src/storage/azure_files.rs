@@ -19,6 +19,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::azure_blob::await_copy;
+use super::bucket::path;
 use super::checksum::hex;
 use super::rest::{Ask, Rest, below, generic};
 use super::store::{Answer, LeftOver, Opened, Page, Store};
@@ -199,6 +200,9 @@ impl Store for AzureFiles {
         let (mut entries, mut deeper) = (Vec::new(), Vec::new());
         for entry in page.entries.all {
             match entry {
+                Listed::File { name, .. } | Listed::Directory { name } if path(&name).is_err() => {
+                    entries.push(Entry::Unusable(format!("{folder}{name}")));
+                }
                 Listed::File { name, properties } => entries.push(Entry::Object(ObjectInfo {
                     key: format!("{folder}{name}"),
                     size: properties.length,

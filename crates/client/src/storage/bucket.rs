@@ -1,7 +1,7 @@
 //! One bucket, container or share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
@@ -27,7 +27,7 @@ use super::rest::{Rest, below};
 use super::s3::S3;
 use super::service::{BearerProvider, BearerSource, Connector, GoogleProvider, RoleProvider};
 use super::store::Store;
-use super::{Entry, ObjectInfo, Progress, StorageError, Transferred};
+use super::{Entry, ObjectInfo, Progress, Skipped, StorageError, Transferred};
 use crate::aws::AwsCredentialSource;
 use crate::azure::AzureCredentialSource;
 use crate::google::GoogleCredentialSource;
@@ -66,6 +66,8 @@ pub struct Bucket {
     pub(super) name: Arc<str>,
     /// Endpoint and identity: with the same, the storage can copy by itself.
     identity: Arc<str>,
+    /// What recursive commands passed over.
+    skipped: Arc<Mutex<Skipped>>,
 }
 
 fn retries() -> RetryConfig {
@@ -220,7 +222,16 @@ impl Bucket {
     }
 
     fn over(ctx: Ctx, cloud: Cloud, store: impl Store + 'static, name: &str, identity: &str) -> Self {
-        Self { ctx, store: Arc::new(store), cloud, name: name.into(), identity: identity.into() }
+        Self { ctx, store: Arc::new(store), cloud, name: name.into(), identity: identity.into(), skipped: Arc::default() }
+    }
+
+    /// Notes a key that is passed over.
+    pub(super) fn skip(&self, key: &str) {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).note(self.address(key));
+    }
+
+    pub(super) fn skipped(&self) -> Skipped {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The bucket's name; of Azure with the account in front.
@@ -328,7 +339,7 @@ impl Entry {
     pub fn key(&self) -> &str {
         match self {
             Self::Object(info) => &info.key,
-            Self::Folder(key) => key,
+            Self::Folder(key) | Self::Unusable(key) => key,
         }
     }
 }

@@ -12,6 +12,7 @@ use object_store::multipart::MultipartStore as _;
 use object_store::path::Path;
 use reqwest::Url;
 
+use super::listing::{objects_page, objects_query};
 use super::rest::{Ask, Rest, below};
 use super::store::{self, Answer, LeftOver, Opened, Page, Store};
 use super::xml_parts::{add_parts, latest_upload, parts_query, uploads_query};
@@ -36,7 +37,8 @@ impl Google {
 #[async_trait]
 impl Store for Google {
     async fn page(&self, prefix: &str, depth: Depth, next: Option<String>) -> Answer<Page> {
-        store::page(&self.store, prefix, depth, next).await
+        let listed = self.read(self.base.clone(), objects_query(prefix, depth, next)).await?;
+        objects_page(self.rest.name, &listed)
     }
 
     async fn head(&self, key: &Path) -> Answer<(ObjectInfo, HeaderMap)> {

@@ -5,9 +5,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use md5::{Digest as _, Md5};
 use tokio::fs;
 
 use super::StorageError;
+use super::checksum::hex;
 use super::error::local;
 
 /// `relative`, a part of a key, as a path below `folder`. Whatever would leave the folder is refused: keys are written by others.
@@ -20,6 +22,9 @@ pub(super) fn below(folder: &Path, relative: &str) -> Result<PathBuf, StorageErr
     let mut parts = 0;
     for component in Path::new(relative).components() {
         let Component::Normal(part) = component else { return Err(refused()) };
+        if part.len() > LONGEST_NAME {
+            return Err(refused());
+        }
         if cfg!(windows) && means_something_on_windows(&part.to_string_lossy()) {
             return Err(refused());
         }
@@ -69,6 +74,9 @@ impl Clashes {
     }
 }
 
+/// Bytes that a file's name may have, on nearly every file system.
+const LONGEST_NAME: usize = 255;
+
 /// What an unfinished file's name ends with.
 const PART: &str = ".skybru-part";
 
@@ -82,9 +90,18 @@ impl Unfinished {
     /// The unfinished file for `target`. `mark` tells it from others.
     pub(super) fn beside(target: &Path, mark: &str, keep: bool) -> Result<Self, StorageError> {
         let name = target.file_name().ok_or_else(|| StorageError::FileName(target.display().to_string()))?;
+        let ending = format!(".{mark}{PART}");
         let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{mark}{PART}"));
+        if name.len() + ending.len() < LONGEST_NAME {
+            hidden.push(name);
+        } else {
+            // As much of the name as fits, and its sum, so that two long ones do not meet.
+            let text = name.to_string_lossy();
+            let sum = hex(&Md5::digest(text.as_bytes()));
+            let beginning: String = text.chars().take((LONGEST_NAME - ending.len() - sum.len() - 2) / 4).collect();
+            hidden.push(format!("{beginning}.{sum}"));
+        }
+        hidden.push(ending);
         Ok(Self { path: target.with_file_name(hidden), keep })
     }
 

@@ -5,8 +5,8 @@
 //! appear whole or not at all, the storage's own words when it refuses, and a hint. Requests to S3 are signed with the machine's clock, not
 //! with [`Ctx`](skybru_core::Ctx)'s: that is the library's doing.
 //!
-//! Limits that are the library's too: keys with empty parts (`a//b`) or the parts `.` and `..` cannot be named, and an object whose
-//! key ends in `/` (some consoles make such for "folders") is listed without that slash.
+//! Limits that are the library's too: keys with empty parts (`a//b`) or the parts `.` and `..` cannot be named (they are told of and
+//! passed over), and an object whose key ends in `/` (some consoles make such for "folders") is listed without that slash.
 //!
 //! Not here: versions; access tiers; append and page blobs.
 
@@ -20,6 +20,7 @@ mod error;
 mod filter;
 mod google;
 mod identities;
+mod listing;
 mod local;
 mod location;
 mod rest;
@@ -41,7 +42,7 @@ pub use filter::Filter;
 pub use location::{Location, LocationError};
 pub use service::{BearerSource, CredentialError};
 pub use sync::{Deletion, Mode, Step, Synced, TreeOptions, copy_tree, remove_tree};
-pub use tree::{Item, Tree};
+pub use tree::{Item, Skipped, Tree};
 pub use upload::MULTIPART_FROM;
 
 /// What stands in a bucket.
@@ -51,6 +52,8 @@ pub enum Entry {
     Object(ObjectInfo),
     /// What several keys have in common up to a slash, that slash included.
     Folder(String),
+    /// A key, or what several have in common, that cannot be named here: with empty parts, the parts `.` and `..`, or control characters.
+    Unusable(String),
 }
 
 /// What is known of an object.

@@ -14,6 +14,7 @@ use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use reqwest::Url;
 
+use super::listing::{objects_page, objects_query};
 use super::rest::{Ask, Rest};
 use super::store::{self, Answer, LeftOver, Opened, Page, Store};
 use super::xml_parts::{add_parts, latest_upload, parts_query, uploads_query};
@@ -45,7 +46,8 @@ impl S3 {
 #[async_trait]
 impl Store for S3 {
     async fn page(&self, prefix: &str, depth: Depth, next: Option<String>) -> Answer<Page> {
-        store::page(&self.store, prefix, depth, next).await
+        let listed = self.read(&Path::default(), objects_query(prefix, depth, next)).await?;
+        objects_page(self.rest.name, &listed)
     }
 
     async fn head(&self, key: &Path) -> Answer<(ObjectInfo, HeaderMap)> {

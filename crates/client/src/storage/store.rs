@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::HeaderMap;
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload};
@@ -91,21 +90,9 @@ pub(super) trait Store: Send + Sync {
 }
 
 /// What the library's stores have in common.
-pub(super) trait Library: ObjectStore + PaginatedListStore + MultipartStore {}
+pub(super) trait Library: ObjectStore + MultipartStore {}
 
-impl<T: ObjectStore + PaginatedListStore + MultipartStore> Library for T {}
-
-pub(super) async fn page(store: &impl Library, prefix: &str, depth: Depth, next: Option<String>) -> Answer<Page> {
-    let options = PaginatedListOptions {
-        delimiter: (depth == Depth::Folder).then_some("/".into()),
-        page_token: next,
-        ..PaginatedListOptions::default()
-    };
-    let page = store.list_paginated((!prefix.is_empty()).then_some(prefix), options).await?;
-    let objects = page.result.objects.into_iter().map(|meta| Entry::Object(meta.into()));
-    let folders = page.result.common_prefixes.into_iter().map(|path| Entry::Folder(format!("{path}/")));
-    Ok((objects.chain(folders).collect(), page.page_token))
-}
+impl<T: ObjectStore + MultipartStore> Library for T {}
 
 pub(super) async fn head(store: &impl Library, key: &Path) -> Answer<(ObjectInfo, HeaderMap)> {
     let options = GetOptions { head: true, ..GetOptions::default() };

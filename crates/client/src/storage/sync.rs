@@ -163,7 +163,14 @@ async fn copy_item(
 ) -> Result<Transferred, StorageError> {
     // Before anything is told: a name that may not be used must not appear as if it were.
     let path = match to {
-        Tree::Folder(folder) => Some(clashes.admit(&item.relative).and_then(|()| below(folder, &item.relative))?),
+        Tree::Folder(folder) => match (below(folder, &item.relative), from) {
+            // One name that this machine cannot have must not hide the rest.
+            (Err(_), Tree::Bucket(bucket, prefix)) => {
+                bucket.skip(&format!("{prefix}{}", item.relative));
+                return Ok(Transferred::default());
+            }
+            (path, _) => Some(clashes.admit(&item.relative).and(path)?),
+        },
         Tree::Bucket(..) => None,
     };
     tell(&Step::Copy(item.clone()));

@@ -24,6 +24,27 @@ pub enum Tree {
     Folder(PathBuf),
 }
 
+/// What was passed over because this machine, or this program, cannot name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// The first of them, by address.
+    pub names: Vec<String>,
+    /// How many in all.
+    pub count: u64,
+}
+
+/// How many names of what was passed over are kept.
+const NAMES_KEPT: usize = 100;
+
+impl Skipped {
+    pub(super) fn note(&mut self, name: String) {
+        self.count += 1;
+        if self.names.len() < NAMES_KEPT {
+            self.names.push(name);
+        }
+    }
+}
+
 /// A file or object in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -52,6 +73,14 @@ impl Tree {
         }
     }
 
+    /// What was passed over so far, by walks of this tree and of others of the same bucket.
+    pub fn skipped(&self) -> Skipped {
+        match self {
+            Self::Bucket(bucket, _) => bucket.skipped(),
+            Self::Folder(_) => Skipped::default(),
+        }
+    }
+
     /// Whether one tree lies in the other, or is the same.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
@@ -74,6 +103,7 @@ impl Tree {
             }
             Self::Bucket(bucket, prefix) => {
                 let prefix = prefix.clone();
+                let passed_over = bucket.clone();
                 let items = bucket.list(&prefix, Depth::All).try_filter_map(move |entry| {
                     // The library lists the marker of the folder itself without its slash, hence without the prefix.
                     let item = match entry {
@@ -84,6 +114,10 @@ impl Tree {
                             e_tag: info.e_tag,
                         }),
                         Entry::Folder(_) => None,
+                        Entry::Unusable(key) => {
+                            passed_over.skip(&key);
+                            None
+                        }
                     };
                     std::future::ready(Ok(item))
                 });

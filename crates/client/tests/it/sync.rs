@@ -161,9 +161,26 @@ async fn no_key_is_written_outside_the_folder() {
         let inner = folder.path().join("inner/deep");
         std::fs::create_dir_all(&inner).unwrap();
         let from = Tree::below(open(&s3, BUCKET).await, "t");
-        sync(&from, &folder_of(&inner), &options(Deletion::Never)).await.unwrap_err();
+        sync(&from, &folder_of(&inner), &options(Deletion::Never)).await.unwrap();
+        assert_eq!(from.skipped().count, 1, "{key}");
         assert_eq!(files_in(folder.path()), ["inner"], "{key}");
         assert_eq!(files_in(&folder.path().join("inner")), ["deep"], "{key}");
         assert_eq!(files_in(&inner), [""; 0], "{key}");
     }
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_used_hide_no_other() {
+    let (long, too_long) = (format!("t/{}", "n".repeat(250)), format!("t/{}", "n".repeat(256)));
+    let objects: [(&str, &[u8]); 6] =
+        [("t/a", b"1"), ("t/b//c", b"2"), ("t/../d", b"3"), ("t/z", b"4"), (&long, b"5"), (&too_long, b"6")];
+    let s3 = TestS3::start(&objects).await;
+    let folder = tempfile::tempdir().unwrap();
+    let from = Tree::below(open(&s3, BUCKET).await, "t");
+    let done = sync(&from, &folder_of(folder.path()), &options(Deletion::Never)).await.unwrap();
+    assert_eq!(done.copied.files, 3);
+    assert_eq!(files_in(folder.path()), ["a", &long[2..], "z"]);
+    let skipped = from.skipped();
+    assert_eq!(skipped.count, 3);
+    assert!(skipped.names.iter().any(|name| name.ends_with("t/b//c")), "{skipped:?}");
 }

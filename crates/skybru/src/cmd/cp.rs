@@ -7,7 +7,7 @@ use skybru_client::storage::{Location, Mode, Transferred, TreeOptions, copy_tree
 
 use super::place::{Place, file_name, local_target};
 use super::progress::{Bar, files};
-use super::tree::{FilterArgs, teller};
+use super::tree::{FilterArgs, passed_over, teller};
 use super::{Call, Outcome};
 
 /// Arguments of `cp`.
@@ -49,7 +49,7 @@ pub(crate) async fn run(call: &Call, args: CpArgs, loud: bool) -> Result<Outcome
         } else {
             bar.done(&call.printer, done.copied);
         }
-        return Ok(Outcome::Done);
+        return Ok(passed_over(&call.printer, &[from.skipped(), to.skipped()]));
     }
     if !args.filter.is_empty() {
         bail!("--include and --exclude choose among many files: add --recursive");

@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 use clap::Args;
 use futures_util::TryStreamExt as _;
 use serde_json::json;
-use skybru_client::storage::{Depth, Entry, Location};
+use skybru_client::storage::{Depth, Entry, Location, Skipped};
 
 use super::place::Place;
+use super::tree::passed_over;
 use super::{Call, Outcome};
 
 /// Arguments of `ls`.
@@ -28,7 +29,7 @@ pub(crate) async fn run(call: &Call, args: LsArgs) -> Result<Outcome> {
     };
     let depth = if args.recursive { Depth::All } else { Depth::Folder };
     let mut entries = bucket.list(&prefix, depth);
-    let mut any = false;
+    let (mut any, mut skipped) = (false, Skipped::default());
     // One at a time, and JSON as lines: a bucket may hold millions.
     while let Some(entry) = entries.try_next().await? {
         any = true;
@@ -42,11 +43,16 @@ pub(crate) async fn run(call: &Call, args: LsArgs) -> Result<Outcome> {
                 format!("{time} {:>12} {}", object.size, object.key)
             }
             (Entry::Folder(prefix), false) => format!("{:>32} {prefix}", "folder"),
+            (Entry::Unusable(key), _) => {
+                skipped.count += 1;
+                skipped.names.push(bucket.address(key));
+                continue;
+            }
         };
         call.printer.data(&line)?;
     }
     if !any {
         call.printer.say("nothing there");
     }
-    Ok(Outcome::Done)
+    Ok(passed_over(&call.printer, &[skipped]))
 }

@@ -6,7 +6,7 @@ use skybru_client::storage::{Location, Tree, remove_tree};
 
 use super::place::Place;
 use super::progress::files;
-use super::tree::{FilterArgs, teller};
+use super::tree::{FilterArgs, passed_over, teller};
 use super::{Call, Outcome};
 
 /// Arguments of `rm`.
@@ -33,7 +33,7 @@ pub(crate) async fn run(call: &Call, args: RmArgs, loud: bool) -> Result<Outcome
         bail!("--include and --exclude choose among many files: add --recursive");
     }
     let (settings, filter) = (call.settings()?, args.filter.filter()?);
-    let mut count = 0;
+    let (mut count, mut skipped) = (0, Vec::new());
     for location in &args.places {
         let Place::Bucket(bucket, key) = Place::open(location, args.target.as_deref(), &settings, call)? else {
             bail!("rm deletes objects: give TARGET:path or s3://BUCKET/KEY");
@@ -45,6 +45,7 @@ pub(crate) async fn run(call: &Call, args: RmArgs, loud: bool) -> Result<Outcome
             let tree = Tree::below(bucket, &key);
             let tell = teller(&call.printer, &tree, &tree, args.dry_run, loud);
             count += remove_tree(&tree, &filter, args.dry_run, &tell).await?;
+            skipped.push(tree.skipped());
             continue;
         }
         if key.is_empty() || key.ends_with('/') {
@@ -60,5 +61,5 @@ pub(crate) async fn run(call: &Call, args: RmArgs, loud: bool) -> Result<Outcome
         count += 1;
     }
     call.printer.say(&format!("{} {}", if args.dry_run { "would delete" } else { "deleted" }, files(count)));
-    Ok(Outcome::Done)
+    Ok(passed_over(&call.printer, &skipped))
 }

@@ -24,6 +24,8 @@ use crate::wire;
 /// A registration lives one year from the day it was posted.
 const LIFE_DAYS: i64 = 365;
 
+const DAY: i64 = 24 * 3600;
+
 const MANAGE: &str = "idporten:dcr.write";
 
 /// Arguments of `registry client rotate-key`.
@@ -230,6 +232,11 @@ pub(crate) fn ending(settings: &Settings, name: &str, now: jiff::Timestamp) -> O
     Some(finding)
 }
 
+/// Whether a key that ends at `ends` has lived for `days`. One whose end is not known has never been rotated by us.
+fn is_due(ends: Option<jiff::Timestamp>, days: u32, now: jiff::Timestamp) -> bool {
+    ends.is_none_or(|ends| ends.as_second().saturating_sub(now.as_second()) <= (LIFE_DAYS - i64::from(days)) * DAY)
+}
+
 /// Rotates those keys whose time has come by `key.rotate-days`, and finishes what was begun. Whether a key is another one now.
 ///
 /// The old key stays registered until the next look, so that others who use the same file have time to read it again.
@@ -241,9 +248,7 @@ pub(crate) async fn rotate_due(call: &Call, settings: &Settings) -> bool {
         let has_old = Beside(path.clone()).path(KeyFile::Old).exists();
         let begun = has_old || Beside(path.clone()).path(KeyFile::Next).exists();
         let left = key_ends(settings).into_iter().find(|(client, _)| client == name).map(|(_, exp)| exp);
-        // A key whose end is not known has never been rotated by us.
-        let due = left.is_none_or(|exp| (exp.as_second() - now.as_second()) / 86_400 < LIFE_DAYS - i64::from(days));
-        if !begun && !due {
+        if !begun && !is_due(left, days, now) {
             continue;
         }
         let retirement = if has_old { Retirement::Now } else { Retirement::Later };
@@ -261,6 +266,24 @@ pub(crate) async fn rotate_due(call: &Call, settings: &Settings) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skybru_core::Clock as _;
+    use skybru_core::ctx::ManualClock;
+
+    #[test]
+    fn a_key_is_rotated_on_its_day_and_not_before() {
+        let clock = ManualClock::at(0);
+        let ends = Some(jiff::Timestamp::from_second(LIFE_DAYS * DAY).unwrap());
+        let mut days = Vec::new();
+        for day in 0..=LIFE_DAYS {
+            if is_due(ends, 90, clock.now()) {
+                days.push(day);
+            }
+            clock.advance(jiff::SignedDuration::from_hours(24));
+        }
+        assert_eq!((days.first(), days.last()), (Some(&90), Some(&LIFE_DAYS)));
+        assert!(is_due(None, 90, clock.now()), "nobody knows when it was made");
+        assert!(!is_due(ends, 400, jiff::Timestamp::UNIX_EPOCH), "never by itself before it ends");
+    }
 
     #[test]
     fn the_files_lie_beside_each_other_and_the_next_takes_the_place_in_one_step() {

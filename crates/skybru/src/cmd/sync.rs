@@ -6,7 +6,7 @@ use skybru_client::storage::{Deletion, Location, Mode, TreeOptions, copy_tree};
 
 use super::place::Place;
 use super::progress::{Bar, files};
-use super::tree::{FilterArgs, teller};
+use super::tree::{FilterArgs, passed_over, teller};
 use super::{Call, Outcome};
 
 /// Arguments of `sync`.
@@ -62,5 +62,5 @@ pub(crate) async fn run(call: &Call, args: SyncArgs, loud: bool) -> Result<Outco
         done.unchanged,
         done.deleted
     ));
-    Ok(Outcome::Done)
+    Ok(passed_over(&call.printer, &[from.skipped(), to.skipped()]))
 }

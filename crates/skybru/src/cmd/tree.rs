@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
-use skybru_client::storage::{Filter, Item, Step, Tree};
+use skybru_client::storage::{Filter, Item, Skipped, Step, Tree};
 
+use super::Outcome;
 use super::place::Place;
 use crate::print::Printer;
 
@@ -60,6 +61,24 @@ pub(crate) fn teller<'a>(
             printer.say(&line);
         }
     }
+}
+
+/// Says what was passed over; that some was is an answer of its own.
+pub(crate) fn passed_over(printer: &Printer, skipped: &[Skipped]) -> Outcome {
+    let mut count = 0;
+    for Skipped { names, count: of_these } in skipped {
+        count += of_these;
+        for name in names {
+            printer.say(&format!("passed over {name:?}: this key cannot be used here"));
+        }
+    }
+    if count == 0 {
+        return Outcome::Done;
+    }
+    printer.say(&format!(
+        "passed over {count} in all: keys with empty parts, the parts . and .., control characters, or parts that no file here can be called"
+    ));
+    Outcome::No
 }
 
 fn as_json(step: &Step, from: &Tree, to: &Tree) -> String {

@@ -11,6 +11,7 @@ mod controls;
 mod delegation;
 mod doctor;
 mod doctor_live;
+mod examples;
 mod exec;
 mod guide;
 mod handbook;
@@ -27,6 +28,7 @@ mod registry;
 mod restart;
 mod rotate;
 mod serve;
+mod storage;
 #[path = "../support/mod.rs"]
 mod support;
 mod switches;

@@ -1,5 +1,6 @@
 //! `skybru registry client rotate-key`: the lab's provider changes its own key, and goes on working.
 
+use crate::support::agent::Agent;
 use crate::support::{Lab, stderr, stdout};
 
 fn kids(lab: &Lab, id: &str) -> Vec<String> {
@@ -42,4 +43,33 @@ fn a_client_changes_its_key_and_never_stands_without_one() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("key-id"), "{}", stderr(&output));
+}
+
+/// At its start and from then on twice a day the agent looks after the keys that it shall look after.
+#[test]
+fn the_agent_rotates_a_key_on_its_own_and_goes_on_with_the_new_one() {
+    let lab = Lab::start();
+    let file = lab.folder.join("provider.jwk");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let settings = lab.folder.join("skybru.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let key = "file = \"provider.jwk\"";
+    assert!(text.contains(key));
+    std::fs::write(&settings, text.replace(key, &format!("{key}\nrotate-days = 90"))).unwrap();
+    let mut agent = Agent::of(&lab, &[]);
+    let mut heard = String::new();
+    while !heard.contains("the client's key was rotated") {
+        heard = agent.hears();
+        assert!(!heard.is_empty(), "the agent ended without a word");
+    }
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), before);
+    assert!(lab.folder.join("provider.jwk.old").exists(), "others may still use the old one, until the next look");
+    // Once the settings were read again, tokens are asked for with the new key.
+    while !heard.contains("read again") {
+        heard = agent.hears();
+        assert!(!heard.is_empty(), "the agent ended without a word");
+    }
+    let form = serde_json::json!({"identity_provider": "provider", "target": "idporten:dcr.write"});
+    let (status, answer) = agent.post("/api/v1/token", &form, &[]);
+    assert_eq!(status, 200, "{answer}");
 }

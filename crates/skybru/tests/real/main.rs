@@ -18,6 +18,7 @@ mod endurance;
 mod fault;
 mod google;
 mod judges;
+mod launchd;
 mod nodes;
 mod oauth;
 mod schemathesis;
