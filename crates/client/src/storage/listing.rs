@@ -18,8 +18,8 @@ use crate::http::http_date;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Objects {
-    #[serde(rename = "Contents", default)]
-    objects: Vec<Object>,
+    #[serde(default)]
+    contents: Vec<Object>,
     #[serde(default)]
     common_prefixes: Vec<Prefix>,
     #[serde(default)]
@@ -53,7 +53,7 @@ pub(super) fn objects_query(prefix: &str, depth: Depth, next: Option<String>) ->
 /// What a page of S3's or Google's says.
 pub(super) fn objects_page(store: &'static str, body: &Bytes) -> Answer<Page> {
     let listed: Objects = parse(store, body)?;
-    let objects = listed.objects.into_iter().map(|object| {
+    let objects = listed.contents.into_iter().map(|object| {
         let last_modified = object.last_modified.parse().unwrap_or_default();
         entry(object.key, object.size, last_modified, object.e_tag)
     });
