@@ -82,6 +82,7 @@ impl Operation<'_> {
             "ListObjectVersions" => bucket("s3:ListBucketVersions"),
             "ListMultipartUploads" => bucket("s3:ListBucketMultipartUploads"),
             "GetBucketLocation" => bucket("s3:GetBucketLocation"),
+            "GetBucketVersioning" => bucket("s3:GetBucketVersioning"),
             "CreateBucket" => bucket("s3:CreateBucket"),
             "DeleteBucket" => bucket("s3:DeleteBucket"),
             "GetBucketPolicy" => bucket("s3:GetBucketPolicy"),

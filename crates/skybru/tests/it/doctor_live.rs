@@ -209,7 +209,7 @@ fn an_owners_token_is_sent_to_the_cloud_or_to_this_machine_alone() {
 fn a_share_file_is_held_against_what_is_there() {
     let live = Live::start();
     let ask = |orgs: &[&str]| {
-        let consumers: String = orgs.iter().map(|org| format!("    - {{ org: \"{org}\", access: read }}\n")).collect();
+        let consumers = orgs.iter().map(|org| format!("    - {{ org: \"{org}\", access: read }}\n")).collect::<Vec<_>>().concat();
         let text = format!(
             "apiVersion: skybru.dev/v1\nkind: Share\nmetadata: {{ name: timetables }}\nspec:\n  issuer: {}\n  scope: fjordbuss:timetables.read\n  audience: {RESOURCE}\n  \
              consumers:\n{consumers}  aws: {{ account: \"123456789012\", region: eu-north-1, bucket: fjordbuss-data }}\n  google: {{ project: skybru-lab, bucket: fjordbuss-data }}\n  \
