@@ -1,4 +1,4 @@
-//! OAuth and JOSE libraries that know nothing of Maskinporten: Authlib, PyJWT and joserfc from PyPI, openid-client and jose from npm.
+//! OAuth and JOSE libraries that know nothing of Maskinporten: Authlib, `PyJWT` and joserfc from PyPI, openid-client and jose from npm.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn walk(mut road: Command, lines: usize) {
     assert_eq!(stdout(&output).lines().count(), lines, "{}", stdout(&output));
 }
 
-/// RFC 7523 and RFC 6750 by Authlib, RFC 7517 and RFC 7519 by PyJWT and joserfc.
+/// RFC 7523 and RFC 6750 by Authlib, RFC 7517 and RFC 7519 by `PyJWT` and joserfc.
 #[test]
 fn libraries_for_python_get_a_token_and_verify_it() {
     if !present("python3", &["-c", "import authlib, joserfc, jwt"]) {
