@@ -153,16 +153,45 @@ impl Settings {
                 text.parse().map_err(|source| SettingsError::Syntax { path: path.clone(), source: Box::new(source) })?;
             put_table(&mut merged, &mut origins, &mut Vec::new(), table, path);
         }
+        let mut variables = Vec::new();
         for (name, value) in &system.env {
             let Some(rest) = name.strip_prefix(PREFIX).filter(|_| !FLAGS.contains(&name.as_str())) else { continue };
             let path: Vec<String> = rest.split("__").map(|part| part.to_lowercase().replace('_', "-")).collect();
             put(&mut merged, &mut origins, &path, Value::String(value.clone()), Origin::Variable(name.clone()));
+            variables.push(path);
         }
-        let options = serde_path_to_error::deserialize(Value::Table(merged))
-            .map_err(|error| SettingsError::Key { key: error.path().to_string(), problem: error.inner().message().to_owned() })?;
+        let options = typed(merged, variables)?;
         let folder = file.as_deref().and_then(Path::parent).map_or_else(|| system.folder.clone(), Path::to_path_buf);
         Ok(Self { options, origins, folder, file, proxy: ProxyVariables::of(system) })
     }
+}
+
+/// Makes settings of the merged layers. A variable is a text, and stays one where a text is expected: an account of twelve digits, say.
+/// Where something else is expected it is read as TOML writes it: `90`, `true`, `["a", "b"]`.
+fn typed(mut merged: Table, mut variables: Vec<Vec<String>>) -> Result<Options, SettingsError> {
+    loop {
+        let error = match serde_path_to_error::deserialize(Value::Table(merged.clone())) {
+            Ok(options) => return Ok(options),
+            Err(error) => error,
+        };
+        let key = error.path().to_string();
+        // Each variable is read anew once at most, so this ends.
+        let place = variables.iter().position(|path| path.join(".") == key);
+        let read = place.map(|place| variables.swap_remove(place)).and_then(|path| {
+            let slot = slot(&mut merged, &path)?;
+            *slot = slot.as_str()?.parse().ok().filter(|value: &Value| !value.is_str())?;
+            Some(())
+        });
+        if read.is_none() {
+            return Err(SettingsError::Key { key, problem: error.inner().message().to_owned() });
+        }
+    }
+}
+
+fn slot<'a>(table: &'a mut Table, path: &[String]) -> Option<&'a mut Value> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get_mut(first)?;
+    if rest.is_empty() { Some(value) } else { slot(value.as_table_mut()?, rest) }
 }
 
 fn default_file(system: &System) -> Option<PathBuf> {
@@ -234,6 +263,24 @@ mod tests {
         let (value, origin) = &settings.origins["clients.demo.client-id"];
         assert_eq!((value.as_str(), origin.to_string().as_str()), ("b", "variable SKYBRU_CLIENTS__DEMO__CLIENT_ID"));
         assert!(matches!(settings.origins["clients.demo.issuer"].1, Origin::File(_)));
+    }
+
+    #[test]
+    fn a_variable_is_read_as_what_is_expected() {
+        let server = "[server]\ndata = \"d\"\noperator = \"312605031\"\napi-listen = \"127.0.0.1:0\"\n";
+        let env = [
+            ("SKYBRU_SERVER__KEY_BITS", "3072"),
+            ("SKYBRU_SERVER__OPERATOR", "312605031"),
+            ("SKYBRU_CLIENTS__DEMO__KEY__ROTATE_DAYS", "90"),
+        ];
+        let settings = load(&format!("{FILE}{server}"), &env).unwrap();
+        assert_eq!(settings.options.clients["demo"].key.rotate_days, Some(90));
+        let server = settings.options.server.unwrap();
+        assert_eq!((server.key_bits, server.operator.as_str()), (3072, "312605031"));
+        for wrong in ["ninety", "\"90\"", "90 # days", "", "90\nfile = 1", "-1"] {
+            let error = load(FILE, &[("SKYBRU_CLIENTS__DEMO__KEY__ROTATE_DAYS", wrong)]);
+            assert!(error.unwrap_err().to_string().starts_with("setting clients.demo.key.rotate-days: "), "{wrong}");
+        }
     }
 
     #[test]
