@@ -41,7 +41,7 @@ impl ClaimsExpression {
             if rest.is_empty() {
                 return Ok(Self(comparisons));
             }
-            rest = word(rest, "and").ok_or_else(|| ExpressionError(text.chars().take(200).collect()))?;
+            rest = word(rest, "and").ok_or_else(|| ExpressionError(text.chars().take(200).collect()))?.trim_start();
         }
     }
 
