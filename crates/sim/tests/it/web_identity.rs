@@ -212,7 +212,7 @@ async fn s_21_the_accounts_own_key_moves_clock_propagation_and_faults() {
     assert_eq!(t.exchange(&token).await.refusal().1, "AccessDenied");
     assert_eq!(
         put("{}").await.body,
-        r#"{"clock_shift_seconds":0,"propagation_delay_seconds":0,"exchanges_per_minute":0,"fetch_fault":null}"#
+        r#"{"clock_shift_seconds":0,"propagation_delay_seconds":0,"exchanges_per_minute":0,"fetch_fault":null,"credential_seconds":null}"#
     );
     assert_eq!(t.exchange(&token).await.status, 200);
     assert_eq!(
