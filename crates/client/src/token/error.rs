@@ -136,7 +136,10 @@ pub fn code_hint(code: &str, scope: &str) -> Option<String> {
         "MP-124" => "the signature does not fit the registered key: key-id names one key, but the key file holds another (D-17)"
             .to_owned(),
         "MP-130" => "the assertion had expired when it arrived: set this machine's clock (D-13)".to_owned(),
-        "MP-200" => format!("the client does not have {scope}: add the scope to the client in self-service (D-17)"),
+        "MP-200" => format!(
+            "the client does not have {scope}: add the scope to the client in self-service (D-17); if it is not offered there, the API's \
+             owner must give your organisation access first"
+        ),
         "MP-201" => format!("{scope} is not meant for this kind of client (D-17)"),
         "MP-250" => format!(
             "the provider has not granted your organisation access to {scope}: ask the owner of the prefix {prefix:?} to grant it (D-17)"

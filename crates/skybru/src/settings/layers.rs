@@ -59,7 +59,7 @@ pub(crate) enum SettingsError {
     #[error("setting {key}: {problem}")]
     Key { key: String, problem: String },
     /// A name that stands nowhere.
-    #[error("there is no {kind} {name:?} in the settings{}", listed(.known))]
+    #[error("there is no {kind} {:?} in the settings{}", shortened(.name), listed(.known))]
     Unknown { kind: &'static str, name: String, known: Vec<String> },
     /// Nothing was named, and there is not exactly one.
     #[error("no target was named, and the settings have {}", if .0.is_empty() { "none".to_owned() } else { format!("several: {}", .0.join(", ")) })]
@@ -75,6 +75,12 @@ pub(crate) enum SettingsError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// What was pasted for a name may be anything, a token too.
+fn shortened(name: &str) -> String {
+    let start: String = name.chars().take(40).collect();
+    if start.len() < name.len() { format!("{start}…") } else { start }
 }
 
 fn listed(names: &[String]) -> String {

@@ -40,3 +40,26 @@ fn each_mistake_ends_in_one_message_that_names_the_fix_and_the_rule() {
     let output = credentials(&lab, "SKYBRU_CLIENTS__DEMO__ISSUER", &issuer);
     assert!(stderr(&output).contains("slash") && stderr(&output).contains("D-17"), "{}", stderr(&output));
 }
+
+/// A token pasted where a name belongs is told off, and not repeated: it would stand in logs and terminals.
+#[test]
+fn a_token_in_place_of_a_name_is_not_repeated() {
+    let lab = Lab::start();
+    let token = lab.token(&[]);
+    let cut = token[..token.len() / 2].to_owned();
+    let bearer = format!("Bearer {token}");
+    for arguments in [
+        ["doctor", "--token", &token],
+        ["doctor", "--token", &cut],
+        ["doctor", "--token", &bearer],
+        ["doctor", "--offline", &token],
+        ["token", "--fresh", &token],
+        ["credentials", "--format=json", &token],
+    ] {
+        let output = lab.skybru(&arguments).output().unwrap();
+        let text = stderr(&output);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{text}");
+        assert!(!text.contains(&token[60..120]), "{text}");
+        assert!(arguments[0] != "doctor" || text.contains("--token -"), "{text}");
+    }
+}

@@ -151,6 +151,12 @@ pub(crate) async fn run(call: &Call, args: DoctorArgs) -> Result<Outcome> {
              skybru doctor --help lists them"
         );
     }
+    if [args.subject.as_deref().map(Path::new), args.token.as_deref()].into_iter().flatten().any(|text| is_token(call, text)) {
+        bail!(
+            "a token stands where a name belongs, and there every program of this machine can read it: give --token a file, or - and the \
+             token on standard input: printf %s \"$TOKEN\" | skybru doctor --token -"
+        );
+    }
     let mut report = Report::default();
     if args.environment {
         tools::environment(call, &mut report);
@@ -278,6 +284,13 @@ pub(crate) fn from_text(place: &str, text: &str, report: &mut Report) {
         }
         report.explanations.push(explanation);
     }
+}
+
+/// Whether a token itself was given in place of a name, whole or in part. No error may repeat it.
+fn is_token(call: &Call, name: &Path) -> bool {
+    // What every signed token begins with: `{"`, encoded.
+    let looks_so = name.to_string_lossy().split_once("eyJ").is_some_and(|(_, rest)| rest.len() > 40);
+    looks_so && !call.system.folder.join(name).exists()
 }
 
 /// A file's text, with its name.
