@@ -128,7 +128,7 @@ fn check_key(jwk: &Jwk, now: Timestamp) -> Result<ClientKey, String> {
     }
     let alg = jwk.alg.as_deref().and_then(|alg| alg.parse::<Algorithm>().ok()).filter(|alg| alg.is_rs());
     let alg = alg.ok_or_else(|| format!("key {kid}: alg must be RS256, RS384 or RS512"))?;
-    VerifyingKey::from_jwk(jwk).map_err(|e| format!("key {kid}: {e}"))?;
+    VerifyingKey::from_jwk(jwk).and_then(|key| key.examine()).map_err(|e| format!("key {kid}: {e}"))?;
     // Six members are kept, and the certificate that the key is locked to: clients send back what they read (exp, created).
     let other =
         jwk.other.get("x5c").filter(|x5c| !x5c.is_null()).map(|x5c| ("x5c".to_owned(), x5c.clone())).into_iter().collect();

@@ -113,6 +113,9 @@ async fn a_consumer_registers_a_client_and_its_keys() {
     );
 }
 
+/// The modulus of a key that can be factored, from Project Wycheproof.
+const ROCA: &str = "AanFpofbj7KjD4Lf-N2hVMKR7yewSyXhhbirIMTGpfYEhZ_lnt5UoK98DnKIgArXGTu3MaW_HhFw16HGaTDUHqPrId7fe4r11CqRw09yBFuW79V8sYIwHdzCaWflUI6auImYbVfoN9_nD5n8N8SY9DwXw7mwZM9wREPXoDPgOoIWl6q_MPsp7n0zs3Z5ZaiQWOOzl1S9OhwAfSiiOwz6efnXEaxuTEtPd7BjSx7NaFka8Dx9U7YqXy2RFj1O9PjyaDGuRh7YXsX3iMUSP_wSyHQg_c_qHRtKUsNSGCT7OZg0hzm2KphtjnayKJvC64vAbROBR4Ubg6Bxg9IQVZ-QYyE";
+
 #[tokio::test]
 async fn keys_that_cannot_be_used_are_refused_with_the_reason() {
     let admin = Admin::of(CONSUMER).await;
@@ -127,6 +130,8 @@ async fn keys_that_cannot_be_used_are_refused_with_the_reason() {
         (json!([]), "expected 1 to 5 keys"),
         (json!([good, good]), "two keys have the key id"),
         (change("use", Value::Null), "use must be sig"),
+        (change("e", json!("AQ")), "expected an odd exponent"),
+        (change("n", json!(ROCA)), "the ROCA weakness"),
         (change("alg", json!("PS256")), "alg must be RS256, RS384 or RS512"),
         (change("kid", json!("a b")), "is not a key id"),
         (change("n", json!("AQAB")), "expected a modulus of 2048 to 8192 bits"),

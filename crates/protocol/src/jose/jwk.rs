@@ -66,6 +66,14 @@ pub enum JwkError {
     /// Private members stand in what should be a public key.
     #[error("the key has the private member {0:?}: register public keys only, and consider this private key leaked")]
     Private(String),
+    /// The numbers are none that a public key can have: a point that is not on its curve, say.
+    #[error("the key's numbers are not those of a public key")]
+    Numbers,
+    /// The key can be factored ([CVE-2017-15361](https://nvd.nist.gov/vuln/detail/CVE-2017-15361)).
+    #[error(
+        "the key has the ROCA weakness of some smart cards and security modules (CVE-2017-15361): anybody can compute its private key"
+    )]
+    Roca,
 }
 
 /// Members of a private RSA, EC or symmetric key ([RFC 7518, section 6](https://www.rfc-editor.org/rfc/rfc7518#section-6)).

@@ -4,6 +4,7 @@ mod algorithm;
 mod jwk;
 mod jws;
 mod pair;
+mod roca;
 mod signing;
 mod verifying;
 

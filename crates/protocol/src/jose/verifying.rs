@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents, VerificationAlgorithm};
 
-use super::{Algorithm, Jwk, JwkError};
+use super::{Algorithm, Jwk, JwkError, roca};
 
 /// A public key that can verify. RSA keys are parsed on first use and kept: parsing costs as much as verifying.
 pub struct VerifyingKey(Kind);
@@ -47,7 +47,8 @@ impl VerifyingKey {
                 if !(256..=1024).contains(&significant) {
                     return Err(JwkError::Wrong { member: "n", expected: "expected a modulus of 2048 to 8192 bits" });
                 }
-                if e.is_empty() || e.len() > 8 || e.last().is_none_or(|last| last % 2 == 0) {
+                // With the exponent 1 every text is its own signature.
+                if strip(&e) == [1] || e.len() > 8 || e.last().is_none_or(|last| last % 2 == 0) {
                     return Err(JwkError::Wrong { member: "e", expected: "expected an odd exponent such as AQAB" });
                 }
                 Ok(Self(Kind::Rsa { n: strip(&n).into(), e: strip(&e).into(), rs256: OnceLock::new() }))
@@ -72,6 +73,27 @@ impl VerifyingKey {
             }
             _ => Err(JwkError::Wrong { member: "kty", expected: "expected RSA or EC" }),
         }
+    }
+
+    /// Looks at the numbers as closely as can be done once, where a key is registered: whether the library takes them, whether a point lies
+    /// on its curve, whether an RSA key is one of those that can be factored. [`VerifyingKey::from_jwk`] does not, since it is called for
+    /// each of a million keys at the start.
+    pub fn examine(&self) -> Result<(), JwkError> {
+        let parsed = match &self.0 {
+            Kind::Rsa { n, .. } if roca::is_affected(n) => return Err(JwkError::Roca),
+            Kind::Rsa { n, e, .. } => {
+                RsaPublicKeyComponents { n, e }.to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256).is_ok()
+            }
+            Kind::Ec { curve, point } => {
+                let algorithm: &'static signature::EcdsaVerificationAlgorithm = match curve {
+                    Curve::P256 => &signature::ECDSA_P256_SHA256_FIXED,
+                    Curve::P384 => &signature::ECDSA_P384_SHA384_FIXED,
+                    Curve::P521 => &signature::ECDSA_P521_SHA512_FIXED,
+                };
+                ParsedPublicKey::new(algorithm, point.as_ref()).is_ok()
+            }
+        };
+        if parsed { Ok(()) } else { Err(JwkError::Numbers) }
     }
 
     /// Whether this is an RSA key.
