@@ -8,24 +8,16 @@
 //! find the key; only the last one can become a token. The rules are those of Maskinporten's JWT grant, on top of
 //! [RFC 7523, section 3](https://www.rfc-editor.org/rfc/rfc7523#section-3).
 
-use std::fmt;
+mod claims;
+mod times;
 
 use aws_lc_rs::digest;
-use serde_json::{Map, Value};
-use skybru_core::{ClientId, IssuerUrl, OrgNumber};
+use skybru_core::{ClientId, IssuerUrl};
 
-use crate::claims::Pid;
+pub use self::claims::{AssertionClaims, MAX_RESOURCES, claimed_org};
+pub use self::times::{MAX_LIFETIME_SECONDS, SKEW_SECONDS, TimeRules};
 use crate::jose::{Algorithm, Header, Jws, VerifyingKey, VerifyingKeyError};
 use crate::json;
-
-/// Clocks may differ by this many seconds.
-pub const SKEW_SECONDS: i64 = 10;
-
-/// `exp - iat` may be at most this.
-pub const MAX_LIFETIME_SECONDS: i64 = 120;
-
-/// How many resources one assertion may name.
-pub const MAX_RESOURCES: usize = 10;
 
 /// Why an assertion does not become a verified one. Who turns these into Maskinporten's codes is the issuer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,56 +66,6 @@ pub enum AssertionError {
     Lifetime(i64),
 }
 
-/// Switches of the time rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRules {
-    /// Take `exp - iat` of 121 too: clients that read the clock twice produce it.
-    pub exp_rounding: bool,
-    /// The oldest `iat` that is taken, in seconds.
-    pub max_iat_age: i64,
-}
-
-impl Default for TimeRules {
-    fn default() -> Self {
-        Self { exp_rounding: true, max_iat_age: 120 }
-    }
-}
-
-/// The claims of an assertion; who reads them knows at which stage of trust. Printing them shows no person.
-#[derive(Clone, PartialEq)]
-pub struct AssertionClaims {
-    /// The client.
-    pub client: ClientId,
-    /// Seconds since 1970.
-    pub iat: i64,
-    /// Seconds since 1970.
-    pub exp: i64,
-    /// Seconds since 1970.
-    pub nbf: Option<i64>,
-    /// The client's own mark of this assertion.
-    pub jti: Option<String>,
-    /// The scopes as sent; their grammar is looked at after authentication.
-    pub scope: Option<String>,
-    /// The resources, whether sent as string or array.
-    pub resources: Vec<String>,
-    /// A person's identity number.
-    pub pid: Option<Pid>,
-    /// The legal consumer, when a supplier asks.
-    pub consumer_org: Option<String>,
-    /// A registration made on behalf of another.
-    pub on_behalf_of: Option<String>,
-    /// Rich authorization details as sent.
-    pub authorization_details: Option<Value>,
-}
-
-impl fmt::Debug for AssertionClaims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("AssertionClaims");
-        shown.field("client", &self.client).field("iat", &self.iat).field("exp", &self.exp).field("scope", &self.scope);
-        shown.field("resources", &self.resources).field("consumer_org", &self.consumer_org).finish_non_exhaustive()
-    }
-}
-
 /// What arrived on the wire, taken apart. Nothing in it may be trusted, so nothing in it can be read.
 #[derive(Debug)]
 pub struct UnverifiedAssertion {
@@ -157,31 +99,8 @@ impl UnverifiedAssertion {
         let jws = Jws::parse(text).map_err(|e| AssertionError::Malformed(e.to_string()))?;
         json::object(jws.header_bytes()).map_err(|e| AssertionError::Malformed(format!("header: {e}")))?;
         let claims = json::object(jws.payload()).map_err(|e| AssertionError::Malformed(format!("claims: {e}")))?;
-        let audiences = strings(&claims, "aud", 10)?;
-        let required =
-            |name, value: Option<i64>| value.ok_or_else(|| AssertionError::Malformed(format!("claim {name} is missing")));
-        let client = string(&claims, "iss")?.ok_or_else(|| AssertionError::Malformed("claim iss is missing".to_owned()))?;
-        let claims = AssertionClaims {
-            client: client.parse().map_err(|e: skybru_core::id::IdError| AssertionError::Malformed(format!("claim iss: {e}")))?,
-            iat: required("iat", seconds(&claims, "iat")?)?,
-            exp: required("exp", seconds(&claims, "exp")?)?,
-            nbf: seconds(&claims, "nbf")?,
-            jti: string(&claims, "jti")?,
-            scope: string(&claims, "scope")?,
-            resources: strings(&claims, "resource", MAX_RESOURCES)?,
-            pid: string(&claims, "pid")?.map(Pid::from),
-            consumer_org: string(&claims, "consumer_org")?,
-            on_behalf_of: string(&claims, "iss_onbehalfof")?,
-            authorization_details: claims.get("authorization_details").filter(|value| !value.is_null()).cloned(),
-        };
-        for resource in &claims.resources {
-            if !is_absolute_uri(resource) {
-                return Err(AssertionError::Malformed(
-                    "claim resource: expected an absolute URI such as https://api.example.no".to_owned(),
-                ));
-            }
-        }
-        Ok(Self { jws, audiences, claims })
+        let audiences = claims::strings(&claims, "aud", 10)?;
+        Ok(Self { jws, audiences, claims: AssertionClaims::read(&claims)? })
     }
 
     /// Checks that `aud` contains the issuer, byte for byte: a trailing slash more or less is another issuer.
@@ -220,7 +139,7 @@ impl AddressedAssertion {
             VerifyingKeyError::WrongAlgorithm => refused(),
             VerifyingKeyError::BadSignature => AssertionError::Signature,
         })?;
-        check_times(&claims, now, rules)?;
+        rules.check(&claims, now)?;
         let fingerprint = fingerprint(&claims, jws.signing_input());
         Ok(VerifiedAssertion { claims, fingerprint })
     }
@@ -262,26 +181,6 @@ impl UnusedAssertion {
     }
 }
 
-fn check_times(claims: &AssertionClaims, now: i64, rules: TimeRules) -> Result<(), AssertionError> {
-    if claims.exp.saturating_add(SKEW_SECONDS) <= now {
-        return Err(AssertionError::Expired { exp: claims.exp, ago: now.saturating_sub(claims.exp) });
-    }
-    for start in [Some(claims.iat), claims.nbf].into_iter().flatten() {
-        if start > now.saturating_add(SKEW_SECONDS) {
-            return Err(AssertionError::Future { ahead: start.saturating_sub(now) });
-        }
-    }
-    let lifetime = claims.exp.saturating_sub(claims.iat);
-    if lifetime > MAX_LIFETIME_SECONDS + i64::from(rules.exp_rounding) {
-        return Err(AssertionError::Lifetime(lifetime));
-    }
-    let age = now.saturating_sub(claims.iat);
-    if age > rules.max_iat_age.saturating_add(SKEW_SECONDS) {
-        return Err(AssertionError::Old { ago: age, allowed: rules.max_iat_age });
-    }
-    Ok(())
-}
-
 /// With a `jti` the client names the assertion itself, so two texts with one `jti` are one assertion. Without, the signed text is the
 /// name: not the signature, whose last character may have several spellings elsewhere. Lengths are mixed in so that no two inputs run
 /// together.
@@ -300,72 +199,17 @@ fn fingerprint(claims: &AssertionClaims, signing_input: &str) -> Fingerprint {
     Fingerprint(bytes)
 }
 
-type Claims = Map<String, Value>;
-
-fn wrong(name: &str, expected: &str) -> AssertionError {
-    AssertionError::Malformed(format!("claim {name}: expected {expected}"))
-}
-
-fn string(claims: &Claims, name: &str) -> Result<Option<String>, AssertionError> {
-    match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.len() <= 8192 => Ok(Some(text.clone())),
-        Some(_) => Err(wrong(name, "a string")),
-    }
-}
-
-/// A string or an array of strings.
-fn strings(claims: &Claims, name: &str, most: usize) -> Result<Vec<String>, AssertionError> {
-    let expected = || wrong(name, &format!("a string or an array of at most {most} strings"));
-    match claims.get(name) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::String(text)) => Ok(vec![text.clone()]),
-        Some(Value::Array(values)) if values.len() <= most => {
-            values.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(expected)).collect()
-        }
-        Some(_) => Err(expected()),
-    }
-}
-
-/// Seconds since 1970, integer or fraction: clients send both. A fraction is cut.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked one line above")]
-fn seconds(claims: &Claims, name: &str) -> Result<Option<i64>, AssertionError> {
-    let expected = || wrong(name, "seconds since 1970");
-    let value = match claims.get(name) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Number(number)) => number.as_f64().ok_or_else(expected)?,
-        Some(_) => return Err(expected()),
-    };
-    if (0.0..=253_402_300_799.0).contains(&value) { Ok(Some(value as i64)) } else { Err(expected()) }
-}
-
-/// Scheme, colon, something: [RFC 8707, section 2](https://www.rfc-editor.org/rfc/rfc8707#section-2) asks for an absolute URI.
-fn is_absolute_uri(text: &str) -> bool {
-    text.len() <= 2048
-        && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'))
-        && text.split_once(':').is_some_and(|(scheme, rest)| {
-            !rest.is_empty()
-                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-        })
-}
-
-/// The organisation that a claim names: nine digits, or the ISO 6523 form that some clients send.
-pub fn claimed_org(text: &str) -> Option<OrgNumber> {
-    text.strip_prefix("0192:").unwrap_or(text).parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::jose::SigningKey;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const NOW: i64 = 1_700_000_000;
     const ISSUER: &str = "https://test.maskinporten.no/";
 
     fn key() -> SigningKey {
-        SigningKey::from_text(include_str!("../testdata/rsa2048.jwk"), None).unwrap()
+        SigningKey::from_text(include_str!("../../testdata/rsa2048.jwk"), None).unwrap()
     }
 
     /// A good assertion, changed by `change`, through all stages.
