@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use skybru_protocol::jose::{Algorithm, JwkSet, Jws, SigningKey, VerifyingKey};
 
-use crate::serve::{Server, onboard, run, settings};
+use crate::support::server::{Server, onboard, run, settings};
 use crate::support::{program, stderr};
 
 /// An assertion of the reader, by hand: the program never presents one twice.

@@ -13,7 +13,7 @@ use skybru_protocol::jose::SigningKey;
 use x509_ocsp::CertStatus;
 
 use crate::pki::{Authority, Seal, revoked};
-use crate::serve::{Server, onboard, registry, settings};
+use crate::support::server::{Server, onboard, registry, settings};
 
 const TEST_KEY: &str = include_str!("../../../protocol/testdata/rsa2048.pem");
 

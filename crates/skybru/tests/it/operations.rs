@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::serve::{Server, onboard, run, settings};
+use crate::support::server::{Server, onboard, run, settings};
 use crate::support::{program, stderr, stdout};
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use skybru_protocol::jose::SigningKey;
 
-use crate::serve::{Server, onboard, settings};
+use crate::support::server::{Server, onboard, settings};
 use crate::support::{program, stderr};
 
 #[expect(clippy::disallowed_methods, reason = "a real server has the real clock")]

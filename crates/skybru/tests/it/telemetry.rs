@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::Value;
 
-use crate::serve::{Server, onboard, run, settings};
+use crate::support::server::{Server, onboard, run, settings};
 use crate::support::{program, stderr};
 
 type Received = Arc<Mutex<Vec<u8>>>;

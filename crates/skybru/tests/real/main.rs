@@ -1,5 +1,6 @@
 //! Unmodified clients against the lab, as PyPI has them: the `aws` CLI, boto3, and schemathesis for the self-service API,
-//! Google's libraries and Azure's SDKs; gcloud where it is; OAuth libraries from PyPI and npm.
+//! Google's libraries and Azure's SDKs; gcloud where it is; OAuth libraries and clients of Maskinporten from PyPI, npm
+//! and Maven Central.
 //!
 //! A test whose client is absent says so loudly and passes, unless `REAL_PARTS_REQUIRED` is set, as it is in continuous integration.
 
@@ -19,8 +20,12 @@ mod fault;
 mod google;
 mod judges;
 mod launchd;
+mod maskinporten;
 mod nodes;
 mod oauth;
+#[path = "../../../issuer/tests/it/pki.rs"]
+#[expect(dead_code, reason = "the issuer's tests use more of it")]
+mod pki;
 mod schemathesis;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;

@@ -1,3 +1,4 @@
 // Whether the packages are there.
 await import('openid-client');
 await import('jose');
+await import('@vtfk/maskinporten-auth');
