@@ -10,6 +10,7 @@ mod connect;
 mod log;
 mod migrate;
 mod registry;
+mod session;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use skybru_core::Ctx;
-use skybru_store::audit::{self, AuditStore, Entry, Event, Journal};
+use skybru_protocol::assertion::Fingerprint;
+use skybru_store::audit::{self, AuditQuery, AuditStore, Entry, Event, Journal};
 use skybru_store::postgres::PostgresStore;
 use skybru_store::sqlite::SqliteStore;
 
@@ -70,4 +71,43 @@ async fn every_forgery_in_postgres_is_found() {
         let found = says(&store).await;
         assert!(found.contains(expected), "{forgery}: {found}");
     }
+}
+
+/// Two nodes that are asked for the same assertions at once: groups that are all new, groups in which some were used before, and groups
+/// that another node overtakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_nodes_use_at_once_is_noted_once() {
+    const ASSERTIONS: u8 = 200;
+    let Some(server) = postgres() else { return };
+    let options = create(&server, "twonodes").await;
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        nodes.push(Arc::new(PostgresStore::open(options.clone(), &ctx()).await.unwrap()));
+    }
+    let calls: Vec<_> = (0..ASSERTIONS)
+        .flat_map(|n| [(0, n), (1, ASSERTIONS - 1 - n), (1, n)])
+        .map(|(node, n)| {
+            let store = Arc::clone(&nodes[node]);
+            tokio::spawn(async move {
+                let entry = Entry { jti: Some(format!("token-{n}")), ..Entry::new(ctx().clock.now(), Event::TokenIssued) };
+                store.record_and_append(Fingerprint([n; 32]), i64::from(u32::MAX), entry).await.unwrap()
+            })
+        })
+        .collect();
+    let mut firsts = 0;
+    for call in calls {
+        firsts += u32::from(call.await.unwrap());
+    }
+    assert_eq!(firsts, u32::from(ASSERTIONS));
+    let all = nodes[0].entries(&AuditQuery { limit: 1000, ..AuditQuery::default() }).await.unwrap();
+    let mut issued: Vec<&str> = all
+        .iter()
+        .map(|entry| entry.body.as_str())
+        .filter_map(|body| body.split("\"jti\":\"").nth(1)?.split('"').next())
+        .collect();
+    issued.sort_unstable();
+    issued.dedup();
+    let entries = all.iter().filter(|entry| entry.body.contains("token_issued")).count();
+    assert_eq!((issued.len(), entries), (usize::from(ASSERTIONS), usize::from(ASSERTIONS)));
+    assert!(says(&*nodes[1]).await.ends_with("entries hold"));
 }
