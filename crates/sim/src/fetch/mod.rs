@@ -52,6 +52,13 @@ pub(crate) struct Fetcher {
     fault: Mutex<Option<FetchFault>>,
 }
 
+/// How the documents of one fetch are asked for.
+struct Connection {
+    client: Client,
+    /// What TLS made of the last certificate.
+    outcome: Arc<Mutex<Outcome>>,
+}
+
 /// What one request for a document came to.
 type Fetched<T> = Result<T, DocumentProblem>;
 
@@ -70,12 +77,12 @@ impl Fetcher {
     pub(crate) async fn documents(&self, issuer: &str, thumbprints: &[String]) -> Fetched<Documents> {
         let discovery_url = discovery_url(issuer);
         let fetch = async {
-            let pins = Pins::Thumbprints(thumbprints.to_vec());
-            let (discovery, _) = self.document::<DiscoveryDocument>(&discovery_url, pins.clone()).await?;
+            let connection = self.connection(&discovery_url, Pins::Thumbprints(thumbprints.to_vec()))?;
+            let (discovery, _) = self.document::<DiscoveryDocument>(&connection, &discovery_url).await?;
             let Some(jwks_uri) = discovery.jwks_uri.as_deref() else {
                 return Err(DocumentProblem::MissingFields(vec!["jwks_uri"]));
             };
-            let (keys, _) = self.document::<JwkSet>(jwks_uri, pins).await?;
+            let (keys, _) = self.document::<JwkSet>(&connection, jwks_uri).await?;
             Ok(Documents { discovery, keys })
         };
         match tokio::time::timeout(PATIENCE, fetch).await {
@@ -94,28 +101,36 @@ impl Fetcher {
     /// An issuer on plain http has no certificate, so there is nothing to pin.
     pub(crate) async fn thumbprint(&self, issuer: &str) -> Fetched<Option<String>> {
         let fetch = async {
-            let (discovery, _) = self.document::<DiscoveryDocument>(&discovery_url(issuer), Pins::Any).await?;
+            let address = discovery_url(issuer);
+            let (discovery, _) = self.document::<DiscoveryDocument>(&self.connection(&address, Pins::Any)?, &address).await?;
             let jwks_uri = discovery.jwks_uri.ok_or(DocumentProblem::MissingFields(vec!["jwks_uri"]))?;
-            let (_, outcome) = self.document::<JwkSet>(&jwks_uri, Pins::Any).await?;
+            // A connection of its own, which shows its certificate.
+            let (_, outcome) = self.document::<JwkSet>(&self.connection(&jwks_uri, Pins::Any)?, &jwks_uri).await?;
             Ok(outcome.last_thumbprint)
         };
         let fetched = tokio::time::timeout(PATIENCE, fetch).await;
         fetched.unwrap_or_else(|_| Err(unavailable(issuer, "no answer within five seconds")))
     }
 
-    async fn document<T: DeserializeOwned>(&self, address: &str, pins: Pins) -> Fetched<(T, Outcome)> {
+    /// For the documents of one fetch. The next fetch connects anew: it may trust another certificate.
+    fn connection(&self, address: &str, pins: Pins) -> Fetched<Connection> {
+        let (config, outcome) =
+            tls::client_config(self.roots(), pins).map_err(|error| unavailable(address, error.to_string()))?;
+        // The environment's proxy is the binary's business.
+        let client = Client::builder().tls_backend_preconfigured(config).redirect(Policy::none()).no_proxy().timeout(PATIENCE);
+        let client = client.build().map_err(|error| unavailable(address, chain(&error)))?;
+        Ok(Connection { client, outcome })
+    }
+
+    /// Also tells what the host's certificate said, when this was the first document from it.
+    async fn document<T: DeserializeOwned>(&self, connection: &Connection, address: &str) -> Fetched<(T, Outcome)> {
         let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fault) = fault {
             return Err(injected(fault, address));
         }
         let url = checked(address)?;
-        let (config, outcome) =
-            tls::client_config(self.roots(), pins).map_err(|error| unavailable(address, error.to_string()))?;
-        // The environment's proxy is the binary's business; no pool: the next fetch may trust another certificate.
-        let client = Client::builder().tls_backend_preconfigured(config).redirect(Policy::none()).no_proxy().timeout(PATIENCE);
-        let client = client.build().map_err(|error| unavailable(address, chain(&error)))?;
-        let answer = client.get(url).header(http::header::ACCEPT, "application/json").send().await;
-        let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
+        let answer = connection.client.get(url).header(http::header::ACCEPT, "application/json").send().await;
+        let outcome = std::mem::take(&mut *connection.outcome.lock().unwrap_or_else(PoisonError::into_inner));
         let response = match answer {
             Ok(response) => response,
             Err(_) if outcome.untrusted => return Err(DocumentProblem::Thumbprint { served: outcome.last_thumbprint }),
