@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -25,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// From its start until it said that it was ready.
     pub(crate) start: Duration,
+    /// Kept open: a server that still writes must not find its output closed.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -50,10 +52,13 @@ impl Server {
             .spawn()
             .context("starting the server: is taskset (util-linux) there?")?;
         let output = child.stdout.take().context("the server's output")?;
-        for line in BufReader::new(output).lines() {
-            if let Some(address) = ready(&line?) {
-                return Ok(Self { child, address, start: begun.elapsed() });
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        while output.read_line(&mut line)? > 0 {
+            if let Some(address) = ready(&line) {
+                return Ok(Self { child, address, start: begun.elapsed(), _output: output });
             }
+            line.clear();
         }
         bail!("the server stopped before it was ready: {}", child.wait()?)
     }
