@@ -87,7 +87,7 @@ where
                 if let Some((value, false)) = self.look(ctx.clock.now(), &is_old) {
                     return Ok(value);
                 }
-                let renewal = tokio::spawn(Arc::clone(self).renew(ctx.clone(), flight, fetch()));
+                let renewal = tokio::spawn(Arc::clone(self).renew(ctx.clone(), flight, Box::pin(fetch())));
                 // However it ends, what is held now is the answer.
                 let _ = tokio::time::timeout(PATIENCE, renewal).await;
             }
@@ -105,7 +105,8 @@ where
                 return Err(error.clone());
             }
         }
-        self.fetch(flight, fetch()).await
+        // Boxed: what everybody carries about who finds the value here must not be as large as a fetch.
+        Box::pin(self.fetch(flight, fetch())).await
     }
 
     /// Fetches now, whatever is held; the old value is replaced only on success.

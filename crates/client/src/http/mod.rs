@@ -11,6 +11,7 @@ mod retry;
 mod tls;
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -30,6 +31,11 @@ pub const MAX_BODY: usize = 1024 * 1024;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(30);
+
+/// `localhost`, which may be asked without TLS: never what a resolver makes of the name ([RFC 6761, section
+/// 6.3](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)). The port is the address's own.
+const THIS_MACHINE: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)];
 
 /// How to reach the world.
 #[derive(Clone, Default)]
@@ -81,6 +87,7 @@ impl Http {
             .http1_only()
             .user_agent(concat!("skybru/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(tls::config(options.ca_pem.as_deref())?)
+            .resolve_to_addrs("localhost", &THIS_MACHINE)
             .no_proxy();
         if let Some(address) = &options.web_proxy {
             let proxy = Proxy::all(address).map_err(HttpSetupError::Proxy)?;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use skybru_core::{Ctx, Secret};
@@ -167,12 +168,15 @@ impl TokenSource {
     /// One request with one new assertion.
     async fn attempt(&self, request: &TokenRequest) -> Result<Attempt, TokenError> {
         let issuer = &self.identity.issuer;
-        let endpoint = match self.endpoint().await {
+        let now = self.ctx.clock.unix_seconds().saturating_add(self.skew_seconds());
+        // What is signed names the issuer, not its endpoint: when the metadata must be fetched, that is signed meanwhile.
+        let signing = sign_assertion(&self.identity, request, now, &*self.ctx.randomness);
+        let (endpoint, assertion) = join(self.endpoint(), signing).await;
+        let endpoint = match endpoint {
             Ok(endpoint) => endpoint,
             Err(error) => return later_if_it_may_pass(error),
         };
-        let now = self.ctx.clock.unix_seconds().saturating_add(self.skew_seconds());
-        let assertion = sign_assertion(&self.identity, request, now, &*self.ctx.randomness).await?;
+        let assertion = assertion?;
         debug!(client.id = %self.identity.client_id, jti = assertion.jti, key.id = %self.identity.key.kid(), "asking for a token");
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.jwt.expose())];
         let answer = match self.http.post_form(&endpoint, "application/json", &form).await {

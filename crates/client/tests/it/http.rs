@@ -124,3 +124,13 @@ async fn this_machine_is_reached_without_the_proxy() {
     let error = http.get_json::<Value>("https://sky.example.no/").await.unwrap_err();
     assert!(matches!(error, HttpError::Unreachable { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn localhost_is_this_machine_by_either_address() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(address).await else { continue };
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/", get(async || "{}"))).await });
+        http().get_json::<Value>(&format!("http://localhost:{port}/")).await.unwrap();
+    }
+}
