@@ -1,9 +1,14 @@
 //! Where programs ask.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use axum::extract::Request;
+use axum::response::Response;
+use tower::Service;
+use tower::make::Shared;
 
 /// An address of this machine, or a socket.
 pub(crate) enum Listener {
@@ -67,12 +72,17 @@ impl Listener {
         }
     }
 
-    pub(crate) async fn serve(self, router: axum::Router, stopped: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    pub(crate) async fn serve<S>(self, service: S, stopped: impl Future<Output = ()> + Send + 'static) -> Result<()>
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let service = Shared::new(service);
         match self {
-            Self::Tcp(listener) => axum::serve(listener, router).with_graceful_shutdown(stopped).await?,
+            Self::Tcp(listener) => axum::serve(listener, service).with_graceful_shutdown(stopped).await?,
             #[cfg(unix)]
             Self::Socket(listener, path) => {
-                axum::serve(listener, router).with_graceful_shutdown(stopped).await?;
+                axum::serve(listener, service).with_graceful_shutdown(stopped).await?;
                 let _ = std::fs::remove_file(path);
             }
         }

@@ -1,8 +1,10 @@
 //! What the agent counts, in the form that Prometheus reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Agent;
+use super::front::TOKEN;
 
 /// Which path, and how it ended.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -32,6 +35,8 @@ struct Client {
 pub(crate) struct Measures {
     registry: Registry,
     requests: Family<Labels, Counter>,
+    /// Of `requests`, the one that counts tokens handed out: looked up once.
+    tokens: Counter,
     seconds: Histogram,
     key_ends: Family<Client, Gauge>,
     /// When the settings were read last, in Unix seconds.
@@ -54,7 +59,18 @@ impl Measures {
         let key_ends = Family::default();
         let help = "When the registration of a client's key ends, as noted in its file";
         registry.register_with_unit("client_key_ends", help, Unit::Seconds, Family::clone(&key_ends));
-        Self { registry, requests, seconds, key_ends, loaded, failed_reloads }
+        let tokens = requests.get_or_create_owned(&Labels { path: TOKEN.to_owned(), status: StatusCode::OK.as_u16() });
+        Self { registry, requests, tokens, seconds, key_ends, loaded, failed_reloads }
+    }
+
+    /// Notes how a request for a token ended, and after how long.
+    pub(super) fn token_asked(&self, status: StatusCode, took: Duration) {
+        self.seconds.observe(took.as_secs_f64());
+        if status == StatusCode::OK {
+            self.tokens.inc();
+        } else {
+            self.requests.get_or_create(&Labels { path: TOKEN.to_owned(), status: status.as_u16() }).inc();
+        }
     }
 
     /// Notes when a client's key ends, in Unix seconds.

@@ -8,6 +8,7 @@
 
 mod aws;
 mod azure;
+mod front;
 mod google;
 mod listener;
 mod measure;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN};
+use axum::http::header::{CACHE_CONTROL, FORWARDED, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -33,8 +34,12 @@ use skybru_client::introspect::Introspector;
 use skybru_client::token::{TokenRequest, TokenSource};
 use skybru_core::{Clock, Secret};
 
+pub(crate) use front::Front;
 pub(crate) use listener::Listener;
 pub(crate) use measure::Measures;
+
+/// The longest body that is read, in bytes.
+const LARGEST: usize = 64 * 1024;
 
 /// One of `clients` in the settings.
 pub(crate) struct AgentClient {
@@ -88,9 +93,9 @@ pub(crate) struct Agent {
 }
 
 /// All paths.
-pub(crate) fn routes(agent: Arc<Agent>) -> Router {
-    Router::new()
-        .route("/api/v1/token", post(texas::token))
+pub(crate) fn routes(agent: Arc<Agent>) -> Front {
+    let others = Router::new()
+        .route(front::TOKEN, post(texas::token))
         .route("/api/v1/token/exchange", post(texas::exchange))
         .route("/api/v1/introspect", post(texas::introspect))
         .route("/oauth/token", post(oauth::token))
@@ -103,9 +108,10 @@ pub(crate) fn routes(agent: Arc<Agent>) -> Router {
         .route("/metadata/identity/oauth2/token", get(azure::instance))
         .layer(from_fn_with_state(agent.clone(), only_programs_of_this_machine))
         .layer(from_fn_with_state(agent.clone(), measure::measured))
-        .layer(DefaultBodyLimit::max(64 * 1024))
+        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(agent.clone())
-        .merge(probes(agent))
+        .merge(probes(agent.clone()));
+    Front::new(agent, others)
 }
 
 /// Health and metrics only: safe for a network that probes from outside.
@@ -125,15 +131,22 @@ async fn alive() -> Response {
 }
 
 async fn only_programs_of_this_machine(State(agent): State<Arc<Agent>>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let foreign = !agent.hosts.is_empty() && !agent.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host));
-    let page = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
-    let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
-    if foreign || page || forwarded {
-        return refuse(StatusCode::FORBIDDEN, "invalid_request", "this address is for programs of this machine");
+    match agent.stranger(request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
-    next.run(request).await
+}
+
+impl Agent {
+    /// The answer to a page, to a proxy, and to whoever means another host.
+    fn stranger(&self, headers: &HeaderMap) -> Option<Response> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let foreign = !self.hosts.is_empty() && !self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host));
+        let page = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
+        let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(FORWARDED);
+        (foreign || page || forwarded)
+            .then(|| refuse(StatusCode::FORBIDDEN, "invalid_request", "this address is for programs of this machine"))
+    }
 }
 
 fn refuse(status: StatusCode, error: &str, description: &str) -> Response {

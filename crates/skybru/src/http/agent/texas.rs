@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use skybru_client::introspect::Introspection;
 use skybru_client::token::{TokenError, TokenRequest};
 
-use super::{Agent, AgentClient, refuse};
+use super::{Agent, AgentClient, LARGEST, refuse};
 
 /// A token request as texas takes it, and more: `resource` may be a list, `identity_provider` any client of the settings.
 #[derive(Debug, Deserialize)]
@@ -116,8 +116,21 @@ impl TokenBody {
     }
 }
 
-pub(super) async fn token(State(agent): State<Arc<Agent>>, headers: HeaderMap, body: Bytes) -> Response {
-    let body: TokenBody = match read(&headers, &body) {
+/// What texas answers with.
+#[derive(Serialize)]
+struct TokenAnswer<'a> {
+    access_token: &'a str,
+    expires_in: u64,
+    token_type: &'a str,
+}
+
+pub(super) async fn token(State(agent): State<Arc<Agent>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, LARGEST).await else {
+        let text = format!("the body cannot be read: expected at most {LARGEST} bytes");
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", &text);
+    };
+    let body: TokenBody = match read(&parts.headers, &body) {
         Ok(body) => body,
         Err(answer) => return answer,
     };
@@ -129,11 +142,12 @@ pub(super) async fn token(State(agent): State<Arc<Agent>>, headers: HeaderMap, b
         Ok(request) => request,
         Err(text) => return refuse(StatusCode::BAD_REQUEST, "invalid_request", &text),
     };
-    let token = if skip_cache { client.tokens.fresh(&request).await } else { client.tokens.token(&request).await };
+    // Fetching is a large future, and seldom needed.
+    let token = if skip_cache { Box::pin(client.tokens.fresh(&request)).await } else { client.tokens.token(&request).await };
     match token {
         Ok(token) => {
-            let answer = token.answer(agent.clock.now());
-            let body = json!({"access_token": answer.access_token, "token_type": "Bearer", "expires_in": answer.expires_in});
+            let expires_in = token.expires_in(agent.clock.now());
+            let body = TokenAnswer { access_token: token.token.expose(), expires_in, token_type: "Bearer" };
             ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
         }
         Err(error) => no_token(&error),
