@@ -49,8 +49,9 @@ pub(crate) enum Colour {
     Never,
 }
 
-/// The commands.
+/// The commands. The arguments of each are put together when it is the one that was typed.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Walk the whole road once, on this machine, with no set-up
     Try(try_it::TryArgs),

@@ -17,10 +17,12 @@ mod system;
 mod telemetry;
 mod wire;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
+use tokio::runtime::Builder;
 
 use crate::cli::{Cli, Command};
 use crate::cmd::{Call, Outcome};
@@ -51,7 +53,9 @@ fn start(cli: Cli) -> Result<Outcome> {
         let var = |name| call.system.var(name);
         traces = telemetry::start(cli.global.verbose, var("SKYBRU_LOG"), var("SKYBRU_LOG_FORMAT"), telemetry)?;
     }
-    let outcome = runtime.block_on(run(&call, cli.command, cli.global.verbose > 0));
+    // Boxed: the runtime's ways to wait are compiled for one future then, not each for all commands.
+    let command: Pin<Box<dyn Future<Output = _>>> = Box::pin(run(&call, cli.command, cli.global.verbose > 0));
+    let outcome = runtime.block_on(command);
     if let Some(traces) = traces {
         traces.finish();
     }
@@ -60,12 +64,15 @@ fn start(cli: Cli) -> Result<Outcome> {
     outcome
 }
 
-/// Servers use every core. What runs on a consumer's machine waits for the network, and two threads are enough for that: each more would
-/// cost memory in a sidecar, on machines with many cores.
+/// Servers use every core. What runs on a consumer's machine waits for the network: one thread is enough for that, and each more would
+/// cost memory in a sidecar and hand-overs between threads for each answer. What asks once and ends needs none beside the program's own.
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if matches!(command, Command::Agent(_) | Command::Exec(_) | Command::Credentials(_) | Command::Token(_)) {
-        builder.worker_threads(2);
+    let mut builder = match command {
+        Command::Credentials(_) | Command::Token(_) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if matches!(command, Command::Agent(_) | Command::Exec(_)) {
+        builder.worker_threads(1);
     }
     builder.enable_all().build()
 }

@@ -9,6 +9,7 @@ use skybru_core::{KeyId, Secret};
 use skybru_signer::kms::KmsKeyName;
 use skybru_signer::pkcs11::{Pkcs11Signer, Pkcs11Uri};
 use skybru_signer::{LocalSigner, Signer, from_pkcs12};
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
 use super::layers::{Settings, SettingsError};
 use super::options::{ClientOptions, KeyOptions};
@@ -82,14 +83,27 @@ impl Settings {
     /// Opening fetches the public half; each signature is one more call.
     fn kms(&self, name: &KmsKeyName, http: &HttpOptions, system: &System, kid: Option<&KeyId>) -> Result<Arc<dyn Signer>, Cause> {
         let service = KeyService { env: system.env.clone(), folder: system.folder.clone(), clock: Arc::clone(&system.ctx.clock) };
-        let opened = wait(service.open(name, Http::new(http)?, kid));
-        Ok(Arc::new(opened.map_err(|error| format!("{error:#}"))?))
+        let opening = service.open(name, Http::new(http)?, kid);
+        Ok(Arc::new(wait(async { opening.await.map_err(|error| format!("{error:#}")) })?))
     }
 }
 
-/// Waits for what a module or a service has to be asked.
-fn wait<T>(opening: impl Future<Output = T>) -> T {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(opening))
+/// Waits for what a module or a service has to be asked. A command that runs on one thread cannot wait there for what that thread must
+/// do: another one waits, with a runtime of its own.
+fn wait<T, E>(opening: impl Future<Output = Result<T, E>> + Send) -> Result<T, Cause>
+where
+    T: Send,
+    E: Into<Cause> + Send,
+{
+    let here = Handle::current();
+    let opened = if here.runtime_flavor() == RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(|| here.block_on(opening))
+    } else {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let waiting = || std::thread::scope(|scope| scope.spawn(|| runtime.block_on(opening)).join());
+        waiting().map_err(|_| "asking the holder of the key broke off")?
+    };
+    opened.map_err(Into::into)
 }
 
 /// The names of those sources that are set.
