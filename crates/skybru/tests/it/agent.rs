@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -35,6 +36,32 @@ fn an_application_gets_a_token_as_from_texas() {
     let form = format!("identity_provider=demo&target={SCOPE}&resource=https%3A%2F%2Fskyporten.example.no&skip_cache=false");
     let request = agent.client.post(agent.url("/api/v1/token")).header("content-type", "application/x-www-form-urlencoded");
     assert_eq!(agent.send(request.body(form)).1["access_token"], fresh["access_token"], "a form is as good");
+}
+
+#[test]
+fn the_seconds_that_a_cached_token_has_left_are_those_of_now() {
+    let lab = Lab::start();
+    let agent = Agent::of(&lab, &[]);
+    let first = agent.post("/api/v1/token", &ask(&json!({})), &[]).1;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let now = agent.post("/api/v1/token", &ask(&json!({})), &[]).1;
+        assert_eq!(now["access_token"], first["access_token"]);
+        if now["expires_in"].as_u64().unwrap() < first["expires_in"].as_u64().unwrap() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", now["expires_in"]);
+    }
+}
+
+#[test]
+fn what_is_no_request_for_a_token_is_refused() {
+    let lab = Lab::start();
+    let agent = Agent::of(&lab, &[]);
+    assert_eq!(agent.text("/api/v1/token", &[]).0, 405, "only POST");
+    assert_eq!(agent.post("/api/v1/token/", &ask(&json!({})), &[]).0, 404);
+    let (status, refused) = agent.post("/api/v1/token", &ask(&json!({"target": "x".repeat(65 * 1024)})), &[]);
+    assert_eq!((status, &refused["error"]), (413, &json!("invalid_request")), "{refused}");
 }
 
 #[test]
