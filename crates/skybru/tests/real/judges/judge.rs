@@ -6,6 +6,7 @@ use super::cases::Made;
 use super::ceph::Ceph;
 use super::issuer::{AUDIENCE, TestIssuer};
 use super::moto::Moto;
+use super::table::TAKES;
 use crate::support::Lab;
 use crate::support::aws::{Aws, Keys};
 
@@ -63,7 +64,7 @@ impl Judge {
         let role = format!("arn:aws:iam::{}:role/{}", self.account, made.role.unwrap_or(ROLE));
         let (status, body) = self.aws.exchange_for(&role, &made.token(issuer), made.duration);
         match status {
-            200 => "takes it".to_owned(),
+            200 => TAKES.to_owned(),
             _ => body
                 .split_once("<Code>")
                 .and_then(|(_, rest)| rest.split_once("</Code>"))

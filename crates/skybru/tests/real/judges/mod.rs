@@ -1,8 +1,11 @@
-//! Software that nobody here wrote, asked about the same tokens as the simulator: Ceph's RADOS Gateway as STS, and moto.
+//! Software that nobody here wrote, asked about the same tokens as the simulators: Ceph's RADOS Gateway as STS, moto, and Azurite.
 //!
-//! They do not decide as AWS does, each in its own way. The table of differences, with the reason of each, is kept in
+//! They do not decide as the clouds do, each in its own way. The table of differences, with the reason of each, is kept in
 //! `docs/reference/judges.md`; a verdict that changes is a failure, here or there. `SKYBRU_WRITE_JUDGES=1` writes the table anew.
 
+mod access_tokens;
+mod azure;
+mod azurite;
 mod cases;
 mod ceph;
 mod issuer;
@@ -18,6 +21,11 @@ use ceph::Ceph;
 use issuer::TestIssuer;
 use judge::Judge;
 use moto::Moto;
+use table::Section;
+
+const HEAD: &str = "The simulator decides as AWS does. Ceph's RADOS Gateway (16.2, of Debian 12) is an STS that others wrote: it verifies \
+signature, time, audience and trust policy in its own way. moto (5.2) looks at no token; it judges only that providers and roles can be \
+made with our calls.";
 
 #[test]
 fn each_judge_says_what_the_table_says() {
@@ -33,13 +41,12 @@ fn each_judge_says_what_the_table_says() {
     for judge in &judges {
         judge.set_up(&issuer);
     }
-    let mut rows = Vec::new();
+    let mut section = Section::new("AWS: web identities", HEAD, &["simulator", "Ceph", "moto"]);
     for case in CASES {
         let mut made = Made::good(&issuer);
         (case.change)(&mut made, &issuer);
         issuer.publish(&made);
-        let verdicts = judges.each_ref().map(|judge| judge.verdict(&made, &issuer));
-        rows.push(table::Row { case, verdicts });
+        section.row(case.name, judges.iter().map(|judge| judge.verdict(&made, &issuer)).collect(), case.why);
     }
-    table::check(&rows);
+    section.check();
 }

@@ -1,62 +1,95 @@
-//! The kept table: one row a case, one column a judge.
+//! The kept tables: one section for each cloud, one row a case, one column a judge.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-
-use super::cases::Case;
+use std::sync::{Mutex, PoisonError};
 
 const HEAD: &str = "# What others make of the same tokens
 
-Kept by the test `each_judge_says_what_the_table_says`, which asks all of them and fails when a verdict changes. `SKYBRU_WRITE_JUDGES=1
-cargo test -p skybru --test real each_judge` writes it anew; read the difference before you commit it.
-
-The simulator decides as AWS does. Ceph's RADOS Gateway (16.2, of Debian 12) is an STS that others wrote: it verifies signature, time,
-audience and trust policy in its own way. moto (5.2) looks at no token; it judges only that providers and roles can be made with our calls.
-
+Kept by the tests in `crates/skybru/tests/real/judges`, which ask all of them and fail when a verdict changes. `SKYBRU_WRITE_JUDGES=1 cargo
+test -p skybru --test real judges` writes it anew; read the difference before you commit it.
 ";
 
-/// A case and what each judge said: the simulator, Ceph, moto.
-pub(super) struct Row<'a> {
-    pub(super) case: &'a Case,
-    pub(super) verdicts: [String; 3],
+/// What a judge says of a token that it accepts.
+pub(super) const TAKES: &str = "takes it";
+
+/// The sections stand in one file, and are written by tests that run side by side.
+static FILE: Mutex<()> = Mutex::new(());
+
+/// The table of one cloud. Its first judge is the simulator, its second the one whose differences have reasons.
+pub(super) struct Section {
+    title: &'static str,
+    head: &'static str,
+    judges: &'static [&'static str],
+    rows: Vec<Row>,
 }
 
-/// Compares with the kept table, or writes it.
-#[expect(clippy::disallowed_methods, reason = "a test program reads its own environment")]
-pub(super) fn check(rows: &[Row<'_>]) {
-    let unexplained: Vec<String> = rows
-        .iter()
-        .filter(|Row { case, verdicts: [simulator, ceph, _] }| {
-            ((simulator == "takes it") != (ceph == "takes it")) == case.why.is_empty()
-        })
-        .map(|Row { case, verdicts: [simulator, ceph, _] }| {
-            format!("{}: simulator {simulator}, Ceph {ceph}, reason {:?}", case.name, case.why)
-        })
-        .collect();
-    assert!(
-        unexplained.is_empty(),
-        "a difference without a reason, or a reason without a difference:\n{}",
-        unexplained.join("\n")
-    );
-    let page = page(rows);
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/judges.md");
-    if std::env::var("SKYBRU_WRITE_JUDGES").is_ok() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, page).unwrap();
-        return;
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let differing: Vec<&str> = page.lines().filter(|line| !kept.contains(line)).collect();
-    assert!(kept == page, "the table is another one now:\n{}", differing.join("\n"));
+/// A case, what each judge said, and why the second differs from the first.
+struct Row {
+    name: &'static str,
+    verdicts: Vec<String>,
+    why: &'static str,
 }
 
-fn page(rows: &[Row<'_>]) -> String {
-    let same = rows.iter().filter(|row| row.case.why.is_empty()).count();
-    let mut page = HEAD.to_owned();
-    writeln!(page, "{} cases; simulator and Ceph agree in {same}.\n", rows.len()).unwrap();
-    page.push_str("| case | simulator | Ceph | moto | why Ceph differs |\n|---|---|---|---|---|\n");
-    for Row { case, verdicts: [simulator, ceph, moto] } in rows {
-        writeln!(page, "| {} | {simulator} | {ceph} | {moto} | {} |", case.name, case.why).unwrap();
+impl Row {
+    fn judges_agree(&self) -> bool {
+        (self.verdicts[0] == TAKES) == (self.verdicts[1] == TAKES)
     }
-    page
+}
+
+impl Section {
+    pub(super) const fn new(title: &'static str, head: &'static str, judges: &'static [&'static str]) -> Self {
+        Self { title, head, judges, rows: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, name: &'static str, verdicts: Vec<String>, why: &'static str) {
+        self.rows.push(Row { name, verdicts, why });
+    }
+
+    /// Compares with the kept table, or writes it.
+    #[expect(clippy::disallowed_methods, reason = "a test program reads its own environment")]
+    pub(super) fn check(&self) {
+        let unexplained: Vec<String> = self
+            .rows
+            .iter()
+            .filter(|row| row.judges_agree() != row.why.is_empty())
+            .map(|row| format!("{}: {:?}, reason {:?}", row.name, row.verdicts, row.why))
+            .collect();
+        assert!(
+            unexplained.is_empty(),
+            "a difference without a reason, or a reason without a difference:\n{}",
+            unexplained.join("\n")
+        );
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/judges.md");
+        let _one_at_a_time = FILE.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let text = self.text();
+        if std::env::var("SKYBRU_WRITE_JUDGES").is_ok() {
+            std::fs::write(&path, self.put_into(&kept, &text)).unwrap();
+            return;
+        }
+        let differing: Vec<&str> = text.lines().filter(|line| !kept.contains(line)).collect();
+        assert!(kept.contains(&text), "the table is another one now:\n{}", differing.join("\n"));
+    }
+
+    fn text(&self) -> String {
+        let same = self.rows.iter().filter(|row| row.judges_agree()).count();
+        let mut text = format!("\n## {}\n\n{}\n\n", self.title, self.head);
+        writeln!(text, "{} cases; {} agree in {same}.\n", self.rows.len(), self.judges[..2].join(" and ")).unwrap();
+        writeln!(text, "| case | {} | why {} differs |", self.judges.join(" | "), self.judges[1]).unwrap();
+        writeln!(text, "|{}", "---|".repeat(self.judges.len() + 2)).unwrap();
+        for row in &self.rows {
+            writeln!(text, "| {} | {} | {} |", row.name, row.verdicts.join(" | "), row.why).unwrap();
+        }
+        text
+    }
+
+    /// The page with this section new and the others as they were, in the order of their titles.
+    fn put_into(&self, page: &str, text: &str) -> String {
+        let mut sections: Vec<String> = page.split("\n## ").skip(1).map(|rest| format!("\n## {}\n", rest.trim_end())).collect();
+        sections.retain(|section| !section.starts_with(&format!("\n## {}\n", self.title)));
+        sections.push(text.to_owned());
+        sections.sort();
+        format!("{HEAD}{}", sections.concat())
+    }
 }
