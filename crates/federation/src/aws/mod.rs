@@ -10,6 +10,7 @@ mod reach;
 mod role;
 pub mod s3;
 pub mod session;
+mod simulate;
 mod token;
 mod trust;
 mod web_identity;
@@ -25,6 +26,7 @@ pub(crate) use lint::{lint_call, lint_setup, lint_unexplained};
 pub use provider::{Edit, OidcProvider, ProviderInput, Tag};
 pub use reach::{Organisations, Reach, ValuePattern, Values, reach, reach_of, shared_statements};
 pub use role::{Role, RoleInput, account_of_arn};
+pub use simulate::{EvalDecision, Simulated, Simulation, context_keys};
 pub use token::{Audience, PresentedToken, Timestamps};
 pub use trust::{TrustContext, trust_context};
 pub use web_identity::{

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::AwsError;
-use super::policy::{Context, Document, Outcome, Principals, Request, evaluate};
+use super::policy::{Context, Document, Effect, Outcome, Principals, Request, evaluate};
 
 /// An S3 request, as far as permission depends on it.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,10 @@ impl Operation<'_> {
         let object = |action| Some(vec![Needed { action, resource: format!("arn:aws:s3:::{}/{}", self.bucket?, self.key?) }]);
         let bucket = |action| Some(vec![Needed { action, resource: format!("arn:aws:s3:::{}", self.bucket?) }]);
         match self.name {
-            "GetObject" | "HeadObject" | "GetObjectAttributes" => object("s3:GetObject"),
+            "GetObject" | "HeadObject" => object("s3:GetObject"),
+            "GetObjectAttributes" => Some([object("s3:GetObject")?, object("s3:GetObjectAttributes")?].concat()),
+            "GetObjectRetention" => object("s3:GetObjectRetention"),
+            "GetObjectLegalHold" => object("s3:GetObjectLegalHold"),
             "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" | "PostObject" => {
                 object("s3:PutObject")
             }
@@ -88,6 +91,26 @@ impl Operation<'_> {
             "GetBucketPolicy" => bucket("s3:GetBucketPolicy"),
             "PutBucketPolicy" => bucket("s3:PutBucketPolicy"),
             "DeleteBucketPolicy" => bucket("s3:DeleteBucketPolicy"),
+            "GetBucketTagging" => bucket("s3:GetBucketTagging"),
+            "PutBucketTagging" | "DeleteBucketTagging" => bucket("s3:PutBucketTagging"),
+            "GetBucketAcl" => bucket("s3:GetBucketAcl"),
+            "PutBucketAcl" => bucket("s3:PutBucketAcl"),
+            "GetBucketEncryption" => bucket("s3:GetEncryptionConfiguration"),
+            "PutBucketEncryption" => bucket("s3:PutEncryptionConfiguration"),
+            "GetPublicAccessBlock" => bucket("s3:GetBucketPublicAccessBlock"),
+            "PutPublicAccessBlock" => bucket("s3:PutBucketPublicAccessBlock"),
+            "GetBucketOwnershipControls" => bucket("s3:GetBucketOwnershipControls"),
+            "PutBucketOwnershipControls" => bucket("s3:PutBucketOwnershipControls"),
+            "GetBucketPolicyStatus" => bucket("s3:GetBucketPolicyStatus"),
+            "GetBucketRequestPayment" => bucket("s3:GetBucketRequestPayment"),
+            "GetBucketLogging" => bucket("s3:GetBucketLogging"),
+            "GetBucketNotificationConfiguration" => bucket("s3:GetBucketNotification"),
+            "GetBucketAccelerateConfiguration" => bucket("s3:GetAccelerateConfiguration"),
+            "GetBucketCors" => bucket("s3:GetBucketCORS"),
+            "GetBucketLifecycleConfiguration" => bucket("s3:GetLifecycleConfiguration"),
+            "GetBucketReplication" => bucket("s3:GetReplicationConfiguration"),
+            "GetBucketWebsite" => bucket("s3:GetBucketWebsite"),
+            "GetObjectLockConfiguration" => bucket("s3:GetBucketObjectLockConfiguration"),
             "ListBuckets" => Some(vec![Needed { action: "s3:ListAllMyBuckets", resource: "*".to_owned() }]),
             _ => None,
         }
@@ -126,12 +149,8 @@ fn role_arn(assumed: &str) -> String {
 /// Whether the session may do it. A refusal is worded as S3 words it today, naming action and resource.
 pub fn authorize(operation: &Operation<'_>, session: &Session<'_>) -> Result<(), AwsError> {
     let Some(needed) = operation.needed() else {
-        return Err(denied(
-            session,
-            &format!("s3:{}", operation.name),
-            operation.bucket.unwrap_or("*"),
-            "no identity-based policy allows",
-        ));
+        let action = format!("s3:{}", operation.name);
+        return Err(denied(session, &action, operation.bucket.unwrap_or("*"), Why::NotAllowed("identity-based")));
     };
     let context = operation.context(session);
     for Needed { action, resource } in needed {
@@ -142,21 +161,41 @@ pub fn authorize(operation: &Operation<'_>, session: &Session<'_>) -> Result<(),
     Ok(())
 }
 
+/// Why something is not let through, with the kind of policy that stands in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A statement denies it.
+    Denied(&'static str),
+    /// No statement allows it.
+    NotAllowed(&'static str),
+}
+
+impl Why {
+    /// Whether a statement denies it.
+    pub(super) fn is_deny(self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
+}
+
+/// The bucket that an ARN is about.
+pub(super) fn bucket_of(resource: &str) -> &str {
+    resource.trim_start_matches("arn:aws:s3:::").split('/').next().unwrap_or_default()
+}
+
 /// D-32: within one account the role's policies or the bucket's policy is enough; a deny in either, or in a session policy, wins. What the
 /// bucket's policy gives to the role is still narrowed by session policies, what it gives to this one session is not.
-fn allowed(session: &Session<'_>, action: &str, resource: &str, context: &Context) -> Result<(), &'static str> {
+pub(super) fn allowed(session: &Session<'_>, action: &str, resource: &str, context: &Context) -> Result<(), Why> {
     let identity = evaluate(session.policies, &request(None, action, resource, context)).outcome;
     if identity == Outcome::Denied {
-        return Err("with an explicit deny in an identity-based policy");
+        return Err(Why::Denied("identity-based"));
     }
-    let bucket = resource.trim_start_matches("arn:aws:s3:::").split('/').next().unwrap_or_default();
-    let policy = session.bucket_policies.get(bucket);
+    let policy = session.bucket_policies.get(bucket_of(resource));
     let by_bucket =
         |name: &str| policy.map(|policy| evaluate([policy], &request(Some(("AWS", name)), action, resource, context)).outcome);
     let role = role_arn(session.arn);
     let account = account_root(&role);
     if [session.arn, &role, &account].iter().any(|name| by_bucket(name) == Some(Outcome::Denied)) {
-        return Err("with an explicit deny in a resource-based policy");
+        return Err(Why::Denied("resource-based"));
     }
     let narrowed = if session.session_policies.is_empty() {
         Outcome::Allowed
@@ -164,15 +203,15 @@ fn allowed(session: &Session<'_>, action: &str, resource: &str, context: &Contex
         evaluate(session.session_policies, &request(None, action, resource, context)).outcome
     };
     if narrowed == Outcome::Denied {
-        return Err("with an explicit deny in a session policy");
+        return Err(Why::Denied("session"));
     }
     let to_role = identity == Outcome::Allowed || by_bucket(&role) == Some(Outcome::Allowed);
     match (to_role, narrowed) {
         (true, Outcome::Allowed) => Ok(()),
         // Whom the policy names by the session itself is not narrowed; everybody (`*`) includes the role, and is.
         _ if by_bucket(session.arn) == Some(Outcome::Allowed) && by_bucket(&role) != Some(Outcome::Allowed) => Ok(()),
-        (true, _) => Err("because no session policy allows"),
-        (false, _) => Err("because no identity-based policy allows"),
+        (true, _) => Err(Why::NotAllowed("session")),
+        (false, _) => Err(Why::NotAllowed("identity-based")),
     }
 }
 
@@ -208,8 +247,30 @@ pub fn check_bucket_policy(text: &str, bucket: &str) -> Result<Document, AwsErro
     Ok(document)
 }
 
-fn denied(session: &Session<'_>, action: &str, resource: &str, why: &str) -> AwsError {
-    let end = if why.ends_with("allows") { format!("{why} the {action} action") } else { why.to_owned() };
+/// Whether a bucket's policy is open to everybody, as S3 says in `GetBucketPolicyStatus`: an allow for `*` without any condition. A policy
+/// that cannot be read is called open.
+pub fn is_public(policy: &str) -> bool {
+    Document::parse(policy).map_or(true, |document| {
+        document.statements().iter().any(|statement| {
+            let everybody = match statement.principal() {
+                Some(Principals::Everyone) => true,
+                Some(Principals::Listed(listed)) => listed.get("AWS").is_some_and(|names| names.iter().any(|name| name == "*")),
+                None => false,
+            };
+            let open = everybody != statement.excludes_principal();
+            statement.effect() == Effect::Allow && open && statement.conditions().is_empty()
+        })
+    })
+}
+
+fn denied(session: &Session<'_>, action: &str, resource: &str, why: Why) -> AwsError {
+    let end = match why {
+        Why::Denied(kind) => {
+            let article = if kind == "identity-based" { "an" } else { "a" };
+            format!("with an explicit deny in {article} {kind} policy")
+        }
+        Why::NotAllowed(kind) => format!("because no {kind} policy allows the {action} action"),
+    };
     let message = format!("User: {} is not authorized to perform: {action} on resource: \"{resource}\" {end}", session.arn);
     AwsError::new("D-32", "AccessDenied", 403, message)
 }
@@ -366,8 +427,29 @@ mod tests {
     }
 
     #[test]
+    fn an_allow_for_everybody_is_public_unless_a_condition_narrows_it() {
+        let policy = |effect: &str, principal: &str, condition: &str| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"{effect}","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"{condition}}}]}}"#
+            )
+        };
+        let narrowed = r#","Condition":{"StringEquals":{"aws:PrincipalAccount":"123456789012"}}"#;
+        assert!(is_public(&policy("Allow", "\"*\"", "")) && is_public(&policy("Allow", r#"{"AWS":"*"}"#, "")));
+        assert!(!is_public(&policy("Allow", "\"*\"", narrowed)) && !is_public(&policy("Deny", "\"*\"", "")));
+        assert!(!is_public(&policy("Allow", r#"{"AWS":"arn:aws:iam::123456789012:root"}"#, "")));
+    }
+
+    #[test]
+    fn attributes_of_an_object_need_two_permissions() {
+        let both = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject*","Resource":"*"}]}"#;
+        assert!(ask(operation("GetObjectAttributes", Some("in/a")), &[both], &[]).is_ok());
+        let error = ask(operation("GetObjectAttributes", Some("in/a")), &[READ], &[]).unwrap_err();
+        assert!(error.message.contains("s3:GetObjectAttributes"), "{}", error.message);
+    }
+
+    #[test]
     fn an_unknown_operation_is_refused() {
         let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
-        assert!(ask(operation("PutBucketAcl", None), &[all], &[]).is_err());
+        assert!(ask(operation("PutBucketWebsite", None), &[all], &[]).is_err());
     }
 }

@@ -64,6 +64,9 @@ impl Permissions {
 
     /// May the session do this in S3?
     pub(crate) fn authorize_s3(&self, session: &Session, operation: &s3::Operation<'_>, now: i64) -> Result<(), AwsError> {
+        if session.is_root {
+            return Ok(());
+        }
         let provider = session.context.get("aws:FederatedProvider").and_then(|values| values.first()).map(String::as_str);
         let asking = s3::Session {
             arn: &session.arn,
@@ -80,6 +83,10 @@ impl Permissions {
 
     /// May the session do this in IAM or STS?
     fn authorize(&self, session: &Session, action: &str, resource: &str) -> Result<(), AwsError> {
+        if session.is_root {
+            // Without a second factor the account's temporary credentials are none to IAM, and to most of STS.
+            return Err(errors::invalid_client_token_id());
+        }
         let mut context = Context::default();
         for (key, values) in &session.context {
             context.set(key, values.iter().map(String::as_str));

@@ -23,6 +23,9 @@ pub(crate) struct State {
     /// Policies of buckets as JSON text, by bucket.
     #[serde(default)]
     pub(crate) bucket_policies: BTreeMap<String, String>,
+    /// Tags of buckets, by bucket.
+    #[serde(default)]
+    pub(crate) bucket_tags: BTreeMap<String, BTreeMap<String, String>>,
     /// By access key id.
     pub(crate) sessions: BTreeMap<String, Arc<Session>>,
 }
@@ -42,6 +45,9 @@ pub(crate) struct Session {
     pub(crate) arn: String,
     /// `AROA…:NAME`.
     pub(crate) user_id: String,
+    /// Credentials of the account itself (`GetSessionToken`); then there is no role.
+    #[serde(default)]
+    pub(crate) is_root: bool,
     /// Seconds since 1970.
     pub(crate) expires: i64,
     /// Policies given when the role was assumed: what they do not allow too is refused.
@@ -88,6 +94,7 @@ mod tests {
             role_id: "AROA".to_owned(),
             arn: String::new(),
             user_id: String::new(),
+            is_root: false,
             expires: 10,
             policies: Vec::new(),
             context: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! STS: `AssumeRoleWithWebIdentity`, `AssumeRole`, `GetCallerIdentity`.
+//! STS: `AssumeRoleWithWebIdentity`, `AssumeRole`, and the calls about the caller's own credentials.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,8 +37,63 @@ pub(crate) async fn answer(
             let (arn, id) = (caller.arn(&sim.account), caller.user_id(&sim.account));
             Ok(Answer::new(vec![text("Arn", arn), text("UserId", id), text("Account", &sim.account.id)]))
         }
+        "GetSessionToken" => session_token(sim, parameters, &Caller::of_request(sim, "sts", parts, body)?),
+        "GetAccessKeyInfo" => {
+            let caller = Caller::of_request(sim, "sts", parts, body)?;
+            caller.authorize(&sim.state.get(), "sts:GetAccessKeyInfo", "*")?;
+            key_info(sim, parameters.required("AccessKeyId")?)
+        }
+        "DecodeAuthorizationMessage" => {
+            let caller = Caller::of_request(sim, "sts", parts, body)?;
+            caller.authorize(&sim.state.get(), "sts:DecodeAuthorizationMessage", "*")?;
+            parameters.required("EncodedMessage")?;
+            // Only EC2 and a few other services give encoded messages out, and they are not here: no message is one.
+            Err(AwsError::new("A-60", "InvalidAuthorizationMessageException", 400, "Message is not valid."))
+        }
         _ => Err(errors::invalid_action(action, parameters.get("Version").unwrap_or_default())),
     }
+}
+
+/// `GetSessionToken`: temporary credentials of the account itself. With them it may do all in S3, and in IAM and STS little more than ask
+/// who it is, for they were got without a second factor. No session may have others made for it.
+fn session_token(sim: &Sim, parameters: &Parameters, caller: &Caller) -> Result<Answer, AwsError> {
+    if !matches!(caller, Caller::Root) {
+        let text = "Cannot call GetSessionToken with session credentials";
+        return Err(AwsError::new("A-62", "AccessDenied", 403, text));
+    }
+    let duration = parameters.number("DurationSeconds")?.unwrap_or(3600);
+    for (fits, bound) in
+        [(duration >= 900, "greater than or equal to 900"), (duration <= 129_600, "less than or equal to 129600")]
+    {
+        if !fits {
+            let text = format!(
+                "1 validation error detected: Value '{duration}' at 'durationSeconds' failed to satisfy constraint: Member must have \
+                 value {bound}"
+            );
+            return Err(AwsError::new("A-60", "ValidationError", 400, text));
+        }
+    }
+    // AWS's own keys live no longer than this, whatever is asked for.
+    let duration = duration.min(3600);
+    let who = Identity {
+        role_name: String::new(),
+        role_id: String::new(),
+        arn: caller.arn(&sim.account),
+        user_id: caller.user_id(&sim.account),
+        is_root: true,
+    };
+    let session = keep_session(sim, who, duration, Vec::new(), BTreeMap::new())?;
+    Ok(Answer::new(vec![credentials_element(&session)]))
+}
+
+/// Which account a key belongs to. Of keys that are not ours nothing is known here.
+fn key_info(sim: &Sim, id: &str) -> Result<Answer, AwsError> {
+    let is_ours = id == sim.account.root_access_key_id || sim.state.get().sessions.contains_key(id);
+    if !is_ours {
+        // The text is unconfirmed.
+        return Err(AwsError::new("A-60", "ValidationError", 400, format!("{id} is not a valid access key")));
+    }
+    Ok(Answer::new(vec![text("Account", &sim.account.id)]))
 }
 
 /// The order is that of A-64; the issuer is asked in the middle, and everything else is decided by `skybru-federation`.
@@ -146,7 +201,16 @@ fn session_policies(state: &State, inline: Option<String>, arns: &[String]) -> R
     Ok(policies)
 }
 
-/// Makes temporary credentials and remembers them.
+/// Whom new credentials stand for.
+struct Identity {
+    role_name: String,
+    role_id: String,
+    arn: String,
+    user_id: String,
+    is_root: bool,
+}
+
+/// Makes temporary credentials of a role and remembers them.
 fn new_session(
     sim: &Sim,
     role: &Role,
@@ -155,19 +219,38 @@ fn new_session(
     session_policies: Vec<String>,
     context: BTreeMap<String, Vec<String>>,
 ) -> Result<Arc<Session>, AwsError> {
-    let randomness = &*sim.ctx.randomness;
-    let now = sim.ctx.clock.unix_seconds();
-    let session = Arc::new(Session {
-        access_key_id: names::temporary_access_key_id(randomness),
-        secret_access_key: names::secret_access_key(randomness),
-        token: names::session_token(randomness),
+    let who = Identity {
         role_name: role.name.clone(),
         role_id: role.id.clone(),
         arn: format!("arn:aws:sts::{}:assumed-role/{}/{name}", sim.account.id, role.name),
         user_id: format!("{}:{name}", role.id),
+        is_root: false,
+    };
+    keep_session(sim, who, duration_seconds, session_policies, context)
+}
+
+fn keep_session(
+    sim: &Sim,
+    who: Identity,
+    duration_seconds: u32,
+    policies: Vec<String>,
+    context: BTreeMap<String, Vec<String>>,
+) -> Result<Arc<Session>, AwsError> {
+    let randomness = &*sim.ctx.randomness;
+    let now = sim.ctx.clock.unix_seconds();
+    let Identity { role_name, role_id, arn, user_id, is_root } = who;
+    let session = Arc::new(Session {
+        access_key_id: names::temporary_access_key_id(randomness),
+        secret_access_key: names::secret_access_key(randomness),
+        token: names::session_token(randomness),
+        role_name,
+        role_id,
+        arn,
+        user_id,
+        is_root,
         // A-26: not shortened by the token's own expiry.
         expires: sim.control.ends(now, now + i64::from(duration_seconds)),
-        policies: session_policies,
+        policies,
         context,
     });
     sim.state.change(|state| {
@@ -180,11 +263,15 @@ fn new_session(
 
 fn session_elements(session: &Session) -> Vec<Element> {
     let user = vec![text("Arn", &session.arn), text("AssumedRoleId", &session.user_id)];
+    vec![element("AssumedRoleUser", user), credentials_element(session)]
+}
+
+fn credentials_element(session: &Session) -> Element {
     let credentials = vec![
         text("AccessKeyId", &session.access_key_id),
         text("SecretAccessKey", session.secret_access_key.expose()),
         text("SessionToken", session.token.expose()),
         text("Expiration", iso8601(session.expires)),
     ];
-    vec![element("AssumedRoleUser", user), element("Credentials", credentials)]
+    element("Credentials", credentials)
 }

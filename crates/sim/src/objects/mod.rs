@@ -54,8 +54,14 @@ pub(crate) struct Attributes {
     pub(crate) content_disposition: Option<String>,
     pub(crate) content_language: Option<String>,
     pub(crate) cache_control: Option<String>,
+    /// Where it is not the usual one.
+    #[serde(default)]
+    pub(crate) storage_class: Option<String>,
     /// `x-amz-meta-*`.
     pub(crate) metadata: BTreeMap<String, String>,
+    /// S3's tags.
+    #[serde(default)]
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// The record of a bucket.

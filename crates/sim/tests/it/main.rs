@@ -8,6 +8,7 @@ mod google;
 mod issuer;
 mod mutations;
 mod objects;
+mod settings;
 mod sim;
 mod tally;
 mod web_identity;

@@ -225,3 +225,39 @@ fn web_identity_files_and_exec_work() {
         lab.skybru(&["exec", "demo", "--", "aws", "s3", "cp", "s3://fjordbuss-data/payroll/2026.csv", "-"]).output().unwrap();
     assert_eq!(run.status.code(), Some(1), "the command's own code");
 }
+
+/// What scripts ask about buckets, objects and policies before they do anything; the words of what is not set are S3's.
+#[test]
+fn the_cli_asks_about_buckets_objects_and_policies() {
+    if !present("aws", &["--version"]) {
+        return;
+    }
+    let lab = Lab::start();
+    let bucket = works(&lab, &Identity::Root, &["s3api", "list-buckets", "--query", "Buckets[0].Name", "--output", "text"]);
+    let bucket = bucket.trim();
+    let of_bucket = |call: &'static str, query: &'static str| {
+        let arguments = ["s3api", call, "--bucket", bucket, "--query", query, "--output", "text"];
+        works(&lab, &Identity::Root, &arguments).trim().to_owned()
+    };
+    assert_eq!(of_bucket("get-bucket-versioning", "Status"), "None");
+    assert_eq!(of_bucket("get-bucket-acl", "Grants[0].Permission"), "FULL_CONTROL");
+    assert_eq!(of_bucket("get-public-access-block", "PublicAccessBlockConfiguration.BlockPublicPolicy"), "True");
+    assert_eq!(of_bucket("list-object-versions", "Versions[0].[VersionId, IsLatest]"), "null\tTrue");
+    let said = refused(&lab, &Identity::Root, &["s3api", "get-bucket-cors", "--bucket", bucket]);
+    assert!(said.contains("(NoSuchCORSConfiguration)") && said.contains("The CORS configuration does not exist"), "{said}");
+
+    let key = of_bucket("list-objects-v2", "Contents[0].Key");
+    let object = ["--bucket", bucket, "--key", &key];
+    works(&lab, &Identity::Root, &[&["s3api", "put-object-tagging"], &object[..], &["--tagging", "TagSet=[{Key=org,Value=1}]"]].concat());
+    let tags = works(&lab, &Identity::Root, &[&["s3api", "get-object-tagging"], &object[..], &["--output", "text"]].concat());
+    assert_eq!(tags.trim(), "TAGSET\torg\t1");
+
+    // The simulator of policies agrees with what the consumer may then do.
+    let arn = format!("arn:aws:s3:::{bucket}/{key}");
+    let simulate = ["iam", "simulate-principal-policy", "--policy-source-arn", ROLE_ARN, "--resource-arns", &arn, "--action-names"];
+    let decide = ["s3:GetObject", "s3:PutObject", "--query", "EvaluationResults[].EvalDecision", "--output", "text"];
+    let said = works(&lab, &Identity::Root, &[&simulate[..], &decide].concat());
+    assert_eq!(said.trim(), "allowed\timplicitDeny");
+    let said = refused(&lab, &Identity::Root, &["sts", "decode-authorization-message", "--encoded-message", "abc"]);
+    assert!(said.contains("InvalidAuthorizationMessageException"), "{said}");
+}

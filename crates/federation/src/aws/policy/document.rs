@@ -84,6 +84,27 @@ impl Document {
         &self.statements
     }
 
+    /// The keys that conditions look at, and that variables take their values from, as they are written. A key may come twice.
+    pub fn context_keys(&self) -> Vec<String> {
+        let mut keys = Vec::new();
+        for statement in &self.statements {
+            if let Some(Selection::Only(texts) | Selection::AllBut(texts)) = &statement.resources {
+                keys.extend(texts.iter().flat_map(|text| self.variables_in(text)));
+            }
+            for condition in &statement.conditions {
+                keys.push(condition.key.clone());
+                keys.extend(condition.values.iter().flat_map(|value| self.variables_in(value)));
+            }
+        }
+        keys
+    }
+
+    fn variables_in(&self, text: &str) -> Vec<String> {
+        let name = |after: &str| Some(after.split_once('}')?.0.split(',').next()?.trim().to_owned());
+        // `${*}`, `${?}` and `${$}` stand for those characters themselves.
+        text.split("${").skip(1).filter(|_| self.variables).filter_map(name).filter(|name| name.len() > 1).collect()
+    }
+
     /// Whether `${…}` is expanded: only in version 2012-10-17.
     pub fn has_variables(&self) -> bool {
         self.variables

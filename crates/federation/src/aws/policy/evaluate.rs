@@ -115,6 +115,15 @@ pub fn evaluate<'a>(policies: impl IntoIterator<Item = &'a Document>, request: &
     verdict
 }
 
+/// The statements that match, in order: which policy, counted from 0, and what the statement does.
+pub fn matching<'a>(policies: impl IntoIterator<Item = &'a Document>, request: &Request<'_>) -> Vec<(usize, Effect)> {
+    let of = |(policy, document): (usize, &'a Document)| {
+        let fits = move |statement: &&Statement| matches(statement, request, document.has_variables()).is_ok();
+        document.statements().iter().filter(fits).map(move |statement| (policy, statement.effect))
+    };
+    policies.into_iter().enumerate().flat_map(of).collect()
+}
+
 fn matches(statement: &Statement, request: &Request<'_>, variables: bool) -> Result<(), MissReason> {
     if !principal_matches(statement, request) {
         return Err(MissReason::Principal);

@@ -10,7 +10,7 @@ mod pattern;
 
 pub use condition::{Condition, Operator, Quantifier};
 pub use document::{Document, Effect, Principals, Statement};
-pub use evaluate::{Context, Miss, MissReason, Outcome, Request, Verdict, evaluate};
+pub use evaluate::{Context, Miss, MissReason, Outcome, Request, Verdict, evaluate, matching};
 
 use super::AwsError;
 

@@ -1,8 +1,10 @@
-//! IAM: identity providers, roles, policies. What is accepted is decided by `skybru-federation`; here it is kept and read out.
+//! IAM: identity providers, roles, policies, and the policy simulator. What is accepted is decided by `skybru-federation`; here it is kept and read out.
 
+mod account;
 mod policies;
 mod providers;
 mod roles;
+mod simulator;
 
 use http::request::Parts;
 use skybru_federation::aws::{AwsError, Tag};
@@ -38,15 +40,16 @@ pub(crate) async fn answer(
         return providers::answer(sim, action, parameters);
     }
     match action {
-        "GetUser" => Ok(Answer::new(vec![root_user(sim)])),
-        "ListAccountAliases" => Ok(Answer::new(vec![list("AccountAliases", []), text("IsTruncated", false)])),
+        _ if account::ACTIONS.contains(&action) => account::answer(sim, &caller, action, parameters),
+        _ if simulator::ACTIONS.contains(&action) => simulator::answer(sim, action, parameters),
         _ if policies::ACTIONS.contains(&action) => policies::answer(sim, action, parameters),
         _ => roles::answer(sim, action, parameters),
     }
 }
 
 fn is_known(action: &str) -> bool {
-    ["GetUser", "ListAccountAliases"].contains(&action)
+    account::ACTIONS.contains(&action)
+        || simulator::ACTIONS.contains(&action)
         || providers::ACTIONS.contains(&action)
         || policies::ACTIONS.contains(&action)
         || roles::ACTIONS.contains(&action)
@@ -63,7 +66,7 @@ fn resource(sim: &Sim, state: &State, action: &str, parameters: &Parameters) -> 
         let known = state.roles.get(name).map(|role| role.arn.clone());
         return known.unwrap_or_else(|| format!("arn:aws:iam::{account}:role{path}{name}"));
     }
-    if let Some(arn) = parameters.get("PolicyArn") {
+    if let Some(arn) = parameters.get("PolicyArn").or_else(|| parameters.get("PolicySourceArn")) {
         return arn.to_owned();
     }
     match (action, parameters.get("Url"), parameters.get("PolicyName")) {
@@ -76,11 +79,6 @@ fn resource(sim: &Sim, state: &State, action: &str, parameters: &Parameters) -> 
         }
         _ => "*".to_owned(),
     }
-}
-
-fn root_user(sim: &Sim) -> Element {
-    let arn = format!("arn:aws:iam::{}:root", sim.account.id);
-    super::xml::element("User", vec![text("UserId", &sim.account.id), text("Arn", arn), text("CreateDate", super::iso8601(0))])
 }
 
 fn tags_of(parameters: &Parameters) -> Vec<Tag> {

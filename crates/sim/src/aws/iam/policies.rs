@@ -97,6 +97,16 @@ impl ManagedPolicy {
         elements
     }
 
+    pub(super) fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// With all its versions, as the account's details have it.
+    pub(super) fn detail(&self, attached: usize) -> Vec<Element> {
+        let versions = self.versions.iter().rev().map(|version| self.version_elements(version, true));
+        [self.elements(attached), vec![list("PolicyVersionList", versions)]].concat()
+    }
+
     fn version_elements(&self, version: &Version, with_document: bool) -> Vec<Element> {
         let document = with_document.then(|| text("Document", encoded(&version.document)));
         let rest = [
@@ -247,7 +257,7 @@ fn change(policy: &mut ManagedPolicy, action: &str, parameters: &Parameters, now
     Ok(Answer::empty())
 }
 
-fn attachments(state: &State, arn: &str) -> usize {
+pub(super) fn attachments(state: &State, arn: &str) -> usize {
     state.roles.values().filter(|role| role.attached_policies.iter().any(|attached| attached == arn)).count()
 }
 

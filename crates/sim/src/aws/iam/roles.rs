@@ -173,7 +173,7 @@ fn change(state: &State, role: &mut Role, action: &str, parameters: &Parameters)
     Ok(Answer::empty())
 }
 
-fn role_elements(role: &Role) -> Vec<Element> {
+pub(super) fn role_elements(role: &Role) -> Vec<Element> {
     let mut elements = vec![
         text("Path", &role.path),
         text("RoleName", &role.name),

@@ -58,6 +58,10 @@ impl S3Access for Gate {
             };
             authorize(&self.0, &caller, &operation)?;
         }
+        // Without versions there is one, and it is called `null`.
+        if Query(cx.uri().query().unwrap_or_default()).get("versionId").is_some_and(|version| version != "null") {
+            return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, "Invalid version id specified"));
+        }
         cx.extensions_mut().insert(caller);
         Ok(())
     }
@@ -160,6 +164,12 @@ pub(super) fn usual_text(code: &str) -> &'static str {
         "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
         "MethodNotAllowed" => "The specified method is not allowed against this resource.",
         "NoSuchBucket" => "The specified bucket does not exist",
+        "NoSuchCORSConfiguration" => "The CORS configuration does not exist",
+        "NoSuchLifecycleConfiguration" => "The lifecycle configuration does not exist",
+        "NoSuchTagSet" => "The TagSet does not exist",
+        "NoSuchWebsiteConfiguration" => "The specified bucket does not have a website configuration",
+        "ObjectLockConfigurationNotFoundError" => "Object Lock configuration does not exist for this bucket",
+        "ReplicationConfigurationNotFoundError" => "The replication configuration was not found",
         "NoSuchBucketPolicy" => "The bucket policy does not exist",
         "NoSuchKey" => "The specified key does not exist.",
         "NoSuchUpload" => {

@@ -1,8 +1,8 @@
 //! Listings of objects.
 
 use s3s::dto::{
-    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
-    ObjectStorageClass, Owner,
+    CommonPrefix, ETag, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput,
+    ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, ObjectVersion, ObjectVersionStorageClass, Owner,
 };
 use s3s::{S3Error, S3ErrorCode, S3Response, S3Result};
 
@@ -64,6 +64,49 @@ impl Objects {
         Ok(S3Response::new(output))
     }
 
+    /// `ListObjectVersions` of a bucket without versions: each object is its only one, and is called `null`.
+    pub(super) fn listed_versions(&self, input: ListObjectVersionsInput) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        let (prefix, delimiter) = (input.prefix.clone().unwrap_or_default(), input.delimiter.clone().unwrap_or_default());
+        if input.version_id_marker.is_some() && input.key_marker.is_none() {
+            let text = "A version-id marker cannot be specified without a key marker.";
+            return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, text));
+        }
+        let limit = limit(input.max_keys)?;
+        let after = input.key_marker.clone().unwrap_or_default();
+        let page = self.store.list(&input.bucket, &prefix, &delimiter, &after, limit)?;
+        let encode = encoder(input.encoding_type.as_ref());
+        let versions = page.objects.into_iter().map(|object| {
+            let listed = self.listed(object, encode, true);
+            ObjectVersion {
+                key: listed.key,
+                e_tag: listed.e_tag,
+                last_modified: listed.last_modified,
+                size: listed.size,
+                owner: listed.owner,
+                storage_class: listed.storage_class.map(|class| ObjectVersionStorageClass::from(class.as_str().to_owned())),
+                version_id: Some("null".to_owned()),
+                is_latest: Some(true),
+                ..Default::default()
+            }
+        });
+        let output = ListObjectVersionsOutput {
+            is_truncated: Some(page.next.is_some()),
+            versions: Some(versions.collect()),
+            common_prefixes: Some(common_prefixes(&page.prefixes, encode)),
+            next_version_id_marker: page.next.is_some().then(|| "null".to_owned()),
+            next_key_marker: page.next.as_deref().map(encode),
+            prefix: Some(encode(&prefix)),
+            delimiter: input.delimiter.as_deref().map(encode),
+            key_marker: Some(encode(&after)),
+            version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
+            name: Some(input.bucket),
+            max_keys: i32::try_from(limit).ok(),
+            encoding_type: input.encoding_type,
+            ..Default::default()
+        };
+        Ok(S3Response::new(output))
+    }
+
     fn listed(&self, object: Stored, encode: fn(&str) -> String, with_owner: bool) -> Object {
         let owner = Owner { id: Some(self.sim.account.id.clone()), ..Default::default() };
         Object {
@@ -71,7 +114,10 @@ impl Objects {
             e_tag: Some(ETag::Strong(object.etag)),
             last_modified: Some(timestamp(object.modified)),
             size: i64::try_from(object.size).ok(),
-            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+            storage_class: Some(match object.attributes.storage_class {
+                Some(class) => ObjectStorageClass::from(class),
+                None => ObjectStorageClass::from_static(ObjectStorageClass::STANDARD),
+            }),
             owner: with_owner.then_some(owner),
             ..Default::default()
         }

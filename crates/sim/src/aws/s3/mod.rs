@@ -7,8 +7,11 @@
 mod access;
 mod conditions;
 mod listing;
+mod objects;
 mod operations;
 mod parts;
+mod settings;
+mod tags;
 mod transfer;
 
 use std::sync::Arc;

@@ -5,26 +5,39 @@ use std::collections::BTreeMap;
 use http::Extensions;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, BucketLocationConstraint, Checksum,
-    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopySource,
     CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput,
-    DeleteBucketOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput,
-    DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, Error, GetBucketLocationInput, GetBucketLocationOutput,
-    GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, MetadataDirective, ObjectIdentifier, Owner, PutBucketPolicyInput,
-    PutBucketPolicyOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    DeleteBucketOutput, DeleteBucketPolicyInput, DeleteBucketPolicyOutput, DeleteBucketTaggingInput, DeleteBucketTaggingOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectTaggingInput, DeleteObjectTaggingOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, DeletedObject, Error, GetBucketAccelerateConfigurationInput, GetBucketAccelerateConfigurationOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketCorsInput, GetBucketCorsOutput, GetBucketEncryptionInput,
+    GetBucketEncryptionOutput, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketLoggingInput, GetBucketLoggingOutput,
+    GetBucketNotificationConfigurationInput, GetBucketNotificationConfigurationOutput, GetBucketOwnershipControlsInput,
+    GetBucketOwnershipControlsOutput, GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketPolicyStatusInput,
+    GetBucketPolicyStatusOutput, GetBucketReplicationInput, GetBucketReplicationOutput, GetBucketRequestPaymentInput,
+    GetBucketRequestPaymentOutput, GetBucketTaggingInput, GetBucketTaggingOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, GetBucketWebsiteInput, GetBucketWebsiteOutput, GetObjectAclInput, GetObjectAclOutput,
+    GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectInput, GetObjectLegalHoldInput, GetObjectLegalHoldOutput,
+    GetObjectLockConfigurationInput, GetObjectLockConfigurationOutput, GetObjectOutput, GetObjectRetentionInput,
+    GetObjectRetentionOutput, GetObjectTaggingInput, GetObjectTaggingOutput, GetPublicAccessBlockInput,
+    GetPublicAccessBlockOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
+    ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
+    ObjectIdentifier, Owner, PutBucketAclInput, PutBucketAclOutput, PutBucketEncryptionInput, PutBucketEncryptionOutput,
+    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectOutput,
+    PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput, UploadPartCopyInput,
+    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use skybru_federation::aws::s3::{Operation, check_bucket_policy};
 
-use super::conditions::{check_read, fits, met};
-use super::transfer::{Promise, receive, send, timestamp};
-use super::{Objects, access};
+use super::transfer::timestamp;
+use super::{Objects, access, tags};
 use crate::aws::caller::Caller;
 use crate::kept::NotKept;
-use crate::objects::{Attributes, NewObject, Object as Stored, StoreError};
+use crate::objects::{Object as Stored, StoreError};
 
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
@@ -80,7 +93,7 @@ impl Objects {
     }
 
     /// An object, or the refusal: whoever may not list the bucket does not learn that the key is not there.
-    fn find(&self, caller: &Caller, bucket: &str, key: &str) -> S3Result<(Stored, std::path::PathBuf)> {
+    pub(super) fn find(&self, caller: &Caller, bucket: &str, key: &str) -> S3Result<(Stored, std::path::PathBuf)> {
         match self.store.object(bucket, key) {
             Err(StoreError::NoSuchKey) => {
                 self.authorize(caller, "HeadBucket", bucket, None, None)?;
@@ -114,7 +127,8 @@ impl S3 for Objects {
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
         let bucket = req.input.bucket;
         self.store.delete_bucket(&bucket)?;
-        self.set_policy(bucket, None)?;
+        self.set_policy(bucket.clone(), None)?;
+        self.forget_tags(bucket)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 
@@ -175,145 +189,201 @@ impl S3 for Objects {
     }
 
     async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let S3Request { input, headers, trailing_headers, .. } = req;
-        let draft = self.store.draft(&input.bucket)?;
-        let received = receive(&draft, input.body, Promise::new(&headers, input.content_md5, trailing_headers)).await?;
-        let new = NewObject {
-            key: input.key,
-            size: received.size,
-            etag: received.md5,
-            modified: self.now(),
-            attributes: Attributes {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            },
-            checksums: received.checksums,
-        };
-        let allowed = |old: Option<&Stored>| fits(input.if_match.as_ref(), old) && !met(input.if_none_match.as_ref(), old);
-        let object = self.store.commit(&input.bucket, &draft, new, allowed)?;
-        let mut checksums = checksums(&object.checksums);
-        Ok(S3Response::new(PutObjectOutput {
-            e_tag: Some(ETag::Strong(object.etag)),
-            checksum_crc32: checksums.checksum_crc32.take(),
-            checksum_crc32c: checksums.checksum_crc32c.take(),
-            checksum_crc64nvme: checksums.checksum_crc64nvme.take(),
-            checksum_sha1: checksums.checksum_sha1.take(),
-            checksum_sha256: checksums.checksum_sha256.take(),
-            ..Default::default()
-        }))
+        self.put(req).await
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = req.input;
-        let (object, _) = self.find(&caller(&req.extensions)?, &input.bucket, &input.key)?;
-        let since = (input.if_modified_since.as_ref(), input.if_unmodified_since.as_ref());
-        check_read(&object, input.if_match.as_ref(), input.if_none_match.as_ref(), since)?;
-        let range = input.range.map(|range| range.check(object.size)).transpose()?;
-        let length = range.as_ref().map_or(object.size, |range| range.end - range.start);
-        let sums = if input.checksum_mode.is_some() { checksums(&object.checksums) } else { Checksum::default() };
-        let output = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            cache_control: object.attributes.cache_control,
-            checksum_crc32: sums.checksum_crc32,
-            checksum_crc32c: sums.checksum_crc32c,
-            checksum_crc64nvme: sums.checksum_crc64nvme,
-            checksum_sha1: sums.checksum_sha1,
-            checksum_sha256: sums.checksum_sha256,
-            content_disposition: object.attributes.content_disposition,
-            content_encoding: object.attributes.content_encoding,
-            content_language: object.attributes.content_language,
-            content_length: i64::try_from(length).ok(),
-            content_type: object.attributes.content_type.or_else(|| Some("binary/octet-stream".to_owned())),
-            e_tag: Some(ETag::Strong(object.etag)),
-            last_modified: Some(timestamp(object.modified)),
-            metadata: Some(object.attributes.metadata.into_iter().collect()),
-            ..Default::default()
-        };
-        Ok(S3Response::new(output))
+        self.head(&caller(&req.extensions)?, req.input)
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = req.input;
-        let (object, path) = self.find(&caller(&req.extensions)?, &input.bucket, &input.key)?;
-        let since = (input.if_modified_since.as_ref(), input.if_unmodified_since.as_ref());
-        check_read(&object, input.if_match.as_ref(), input.if_none_match.as_ref(), since)?;
-        let range = input.range.map(|range| range.check(object.size)).transpose()?;
-        let (start, end) = range.as_ref().map_or((0, object.size), |range| (range.start, range.end));
-        let whole = range.is_none();
-        let sums = if whole && input.checksum_mode.is_some() { checksums(&object.checksums) } else { Checksum::default() };
-        let output = GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            body: Some(send(&path, start, end - start).await?),
-            cache_control: input.response_cache_control.or(object.attributes.cache_control),
-            checksum_crc32: sums.checksum_crc32,
-            checksum_crc32c: sums.checksum_crc32c,
-            checksum_crc64nvme: sums.checksum_crc64nvme,
-            checksum_sha1: sums.checksum_sha1,
-            checksum_sha256: sums.checksum_sha256,
-            content_disposition: input.response_content_disposition.or(object.attributes.content_disposition),
-            content_encoding: input.response_content_encoding.or(object.attributes.content_encoding),
-            content_language: input.response_content_language.or(object.attributes.content_language),
-            content_length: i64::try_from(end - start).ok(),
-            content_range: range.map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, object.size)),
-            content_type: input
-                .response_content_type
-                .or(object.attributes.content_type)
-                .or_else(|| Some("binary/octet-stream".to_owned())),
-            e_tag: Some(ETag::Strong(object.etag)),
-            last_modified: Some(timestamp(object.modified)),
-            metadata: Some(object.attributes.metadata.into_iter().collect()),
-            ..Default::default()
-        };
-        Ok(S3Response::new(output))
+        self.get(&caller(&req.extensions)?, req.input).await
     }
 
     async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
-        let input = req.input;
-        let target = (input.bucket.as_str(), input.key.as_str());
-        let (source, path) = self.copied(&caller(&req.extensions)?, "CopyObject", &input.copy_source, target)?;
-        let since = (input.copy_source_if_modified_since.as_ref(), input.copy_source_if_unmodified_since.as_ref());
-        check_read(&source, input.copy_source_if_match.as_ref(), input.copy_source_if_none_match.as_ref(), since)
-            .map_err(|_| S3Error::new(S3ErrorCode::PreconditionFailed))?;
-        let replace = input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
-        let onto_itself = matches!(&input.copy_source, CopySource::Bucket { bucket, key, .. } if (&**bucket, &**key) == target);
-        if onto_itself && !replace {
-            let text = "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
-                        metadata, storage class, website redirect location or encryption attributes.";
-            return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, text));
-        }
-        let attributes = if replace {
-            Attributes {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            }
-        } else {
-            source.attributes
-        };
-        let draft = self.store.draft(&input.bucket)?;
-        let received = receive(&draft, Some(send(&path, 0, source.size).await?), Promise::none()).await?;
-        let new = NewObject {
-            key: input.key,
-            size: received.size,
-            etag: received.md5,
-            modified: self.now(),
-            attributes,
-            checksums: source.checksums,
-        };
-        let object = self.store.commit(&input.bucket, &draft, new, |_| true)?;
-        let result = CopyObjectResult {
-            e_tag: Some(ETag::Strong(object.etag)),
-            last_modified: Some(timestamp(object.modified)),
-            ..Default::default()
-        };
-        Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..Default::default() }))
+        self.copy(&caller(&req.extensions)?, req.input).await
+    }
+
+    async fn get_object_attributes(
+        &self,
+        req: S3Request<GetObjectAttributesInput>,
+    ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
+        self.attributes(&caller(&req.extensions)?, req.input)
+    }
+
+    async fn list_object_versions(
+        &self,
+        req: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        self.listed_versions(req.input)
+    }
+
+    async fn get_object_tagging(&self, req: S3Request<GetObjectTaggingInput>) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        let (object, _) = self.find(&caller(&req.extensions)?, &req.input.bucket, &req.input.key)?;
+        let tag_set = tags::wire(&object.attributes.tags);
+        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, ..Default::default() }))
+    }
+
+    async fn put_object_tagging(&self, req: S3Request<PutObjectTaggingInput>) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+        let tags = tags::checked(req.input.tagging.tag_set, tags::MOST_OF_AN_OBJECT)?;
+        self.store.describe(&req.input.bucket, &req.input.key, |_| true, |attributes| attributes.tags = tags)?;
+        Ok(S3Response::new(PutObjectTaggingOutput::default()))
+    }
+
+    async fn delete_object_tagging(
+        &self,
+        req: S3Request<DeleteObjectTaggingInput>,
+    ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+        self.store.describe(&req.input.bucket, &req.input.key, |_| true, |attributes| attributes.tags.clear())?;
+        Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
+    }
+
+    async fn get_bucket_tagging(&self, req: S3Request<GetBucketTaggingInput>) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+        self.bucket_tags(req.input)
+    }
+
+    async fn put_bucket_tagging(&self, req: S3Request<PutBucketTaggingInput>) -> S3Result<S3Response<PutBucketTaggingOutput>> {
+        self.set_bucket_tags(req.input)
+    }
+
+    async fn delete_bucket_tagging(
+        &self,
+        req: S3Request<DeleteBucketTaggingInput>,
+    ) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
+        self.delete_bucket_tags(req.input)
+    }
+
+    async fn get_bucket_acl(&self, req: S3Request<GetBucketAclInput>) -> S3Result<S3Response<GetBucketAclOutput>> {
+        self.bucket_acl(req.input)
+    }
+
+    async fn put_bucket_acl(&self, req: S3Request<PutBucketAclInput>) -> S3Result<S3Response<PutBucketAclOutput>> {
+        self.set_bucket_acl(req.input)
+    }
+
+    async fn get_object_acl(&self, req: S3Request<GetObjectAclInput>) -> S3Result<S3Response<GetObjectAclOutput>> {
+        self.object_acl(&caller(&req.extensions)?, &req.input)
+    }
+
+    async fn put_object_acl(&self, req: S3Request<PutObjectAclInput>) -> S3Result<S3Response<PutObjectAclOutput>> {
+        self.set_object_acl(req.input)
+    }
+
+    async fn get_bucket_encryption(
+        &self,
+        req: S3Request<GetBucketEncryptionInput>,
+    ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
+        self.encryption(req.input)
+    }
+
+    async fn put_bucket_encryption(
+        &self,
+        req: S3Request<PutBucketEncryptionInput>,
+    ) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
+        self.set_encryption(req.input)
+    }
+
+    async fn get_public_access_block(
+        &self,
+        req: S3Request<GetPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+        self.public_access(req.input)
+    }
+
+    async fn put_public_access_block(
+        &self,
+        req: S3Request<PutPublicAccessBlockInput>,
+    ) -> S3Result<S3Response<PutPublicAccessBlockOutput>> {
+        self.set_public_access(req.input)
+    }
+
+    async fn get_bucket_ownership_controls(
+        &self,
+        req: S3Request<GetBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
+        self.ownership(req.input)
+    }
+
+    async fn put_bucket_ownership_controls(
+        &self,
+        req: S3Request<PutBucketOwnershipControlsInput>,
+    ) -> S3Result<S3Response<PutBucketOwnershipControlsOutput>> {
+        self.set_ownership(req.input)
+    }
+
+    async fn get_bucket_policy_status(
+        &self,
+        req: S3Request<GetBucketPolicyStatusInput>,
+    ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
+        self.policy_status(req.input)
+    }
+
+    async fn get_bucket_request_payment(
+        &self,
+        req: S3Request<GetBucketRequestPaymentInput>,
+    ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
+        self.request_payment(req.input)
+    }
+
+    async fn get_bucket_logging(&self, req: S3Request<GetBucketLoggingInput>) -> S3Result<S3Response<GetBucketLoggingOutput>> {
+        self.logging(req.input)
+    }
+
+    async fn get_bucket_notification_configuration(
+        &self,
+        req: S3Request<GetBucketNotificationConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
+        self.notifications(req.input)
+    }
+
+    async fn get_bucket_accelerate_configuration(
+        &self,
+        req: S3Request<GetBucketAccelerateConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketAccelerateConfigurationOutput>> {
+        self.acceleration(req.input)
+    }
+
+    async fn get_bucket_cors(&self, req: S3Request<GetBucketCorsInput>) -> S3Result<S3Response<GetBucketCorsOutput>> {
+        self.cors(req.input)
+    }
+
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        req: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+        self.lifecycle(req.input)
+    }
+
+    async fn get_bucket_replication(
+        &self,
+        req: S3Request<GetBucketReplicationInput>,
+    ) -> S3Result<S3Response<GetBucketReplicationOutput>> {
+        self.replication(req.input)
+    }
+
+    async fn get_bucket_website(&self, req: S3Request<GetBucketWebsiteInput>) -> S3Result<S3Response<GetBucketWebsiteOutput>> {
+        self.website(req.input)
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        req: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        self.object_lock(req.input)
+    }
+
+    async fn get_object_retention(
+        &self,
+        req: S3Request<GetObjectRetentionInput>,
+    ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
+        self.retention(req.input)
+    }
+
+    async fn get_object_legal_hold(
+        &self,
+        req: S3Request<GetObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
+        self.legal_hold(req.input)
     }
 
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
@@ -358,7 +428,7 @@ impl S3 for Objects {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        self.begin_upload(req.input)
+        self.begin_upload(&caller(&req.extensions)?, req.input)
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {

@@ -15,6 +15,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::Objects;
 use super::conditions::{fits, met};
 use super::listing::{encoder, limit};
+use super::objects::{check_asked, encrypted, kept_class};
 use super::operations::checksums;
 use super::transfer::{Promise, receive, send, timestamp};
 use crate::aws::caller::Caller;
@@ -26,7 +27,13 @@ use crate::objects::{Attributes, NewObject, Object as Stored, Upload};
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;
 
 impl Objects {
-    pub(super) fn begin_upload(&self, input: CreateMultipartUploadInput) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    pub(super) fn begin_upload(
+        &self,
+        caller: &Caller,
+        input: CreateMultipartUploadInput,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let tags = self.asked_tags(caller, &input.bucket, &input.key, input.tagging.as_deref())?;
+        check_asked(input.acl.as_ref(), input.server_side_encryption.as_ref(), input.storage_class.as_ref())?;
         // An upload id is part of a path here, so it is ours alone: hexadecimal.
         let id = names::request_id(&*self.sim.ctx.randomness).replace('-', "");
         let upload = Upload {
@@ -39,7 +46,9 @@ impl Objects {
                 content_disposition: input.content_disposition,
                 content_language: input.content_language,
                 cache_control: input.cache_control,
+                storage_class: kept_class(input.storage_class),
                 metadata: input.metadata.unwrap_or_default().into_iter().collect(),
+                tags,
             },
             parts: BTreeMap::new(),
         };
@@ -50,6 +59,7 @@ impl Objects {
             upload_id: Some(id),
             checksum_algorithm: input.checksum_algorithm,
             checksum_type: input.checksum_type,
+            server_side_encryption: Some(encrypted()),
             ..Default::default()
         }))
     }

@@ -178,6 +178,7 @@ fn attributes(call: &Call<'_>) -> Attributes {
         content_language: text("content-language"),
         cache_control: text("cache-control"),
         metadata: metadata.collect(),
+        ..Attributes::default()
     }
 }
 
