@@ -248,13 +248,18 @@ fn the_cli_asks_about_buckets_objects_and_policies() {
 
     let key = of_bucket("list-objects-v2", "Contents[0].Key");
     let object = ["--bucket", bucket, "--key", &key];
-    works(&lab, &Identity::Root, &[&["s3api", "put-object-tagging"], &object[..], &["--tagging", "TagSet=[{Key=org,Value=1}]"]].concat());
+    works(
+        &lab,
+        &Identity::Root,
+        &[&["s3api", "put-object-tagging"], &object[..], &["--tagging", "TagSet=[{Key=org,Value=1}]"]].concat(),
+    );
     let tags = works(&lab, &Identity::Root, &[&["s3api", "get-object-tagging"], &object[..], &["--output", "text"]].concat());
     assert_eq!(tags.trim(), "TAGSET\torg\t1");
 
     // The simulator of policies agrees with what the consumer may then do.
     let arn = format!("arn:aws:s3:::{bucket}/{key}");
-    let simulate = ["iam", "simulate-principal-policy", "--policy-source-arn", ROLE_ARN, "--resource-arns", &arn, "--action-names"];
+    let simulate =
+        ["iam", "simulate-principal-policy", "--policy-source-arn", ROLE_ARN, "--resource-arns", &arn, "--action-names"];
     let decide = ["s3:GetObject", "s3:PutObject", "--query", "EvaluationResults[].EvalDecision", "--output", "text"];
     let said = works(&lab, &Identity::Root, &[&simulate[..], &decide].concat());
     assert_eq!(said.trim(), "allowed\timplicitDeny");
