@@ -19,6 +19,7 @@ mod endurance;
 mod fault;
 mod google;
 mod judges;
+mod kubernetes;
 mod launchd;
 mod maskinporten;
 mod nodes;
