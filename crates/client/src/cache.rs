@@ -21,9 +21,9 @@ where
 
     /// The place for `key`. When all are taken, the value that expires first (or was never fetched) gives way, unless it is being
     /// fetched just now.
-    pub(crate) fn place(&self, key: String) -> Arc<Refreshed<T, E>> {
+    pub(crate) fn place(&self, key: &str) -> Arc<Refreshed<T, E>> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = places.get(&key) {
+        if let Some(place) = places.get(key) {
             return place.clone();
         }
         if places.len() >= CAPACITY {
@@ -33,7 +33,7 @@ where
             let Some(first) = first else { return Arc::new(Refreshed::new()) };
             places.remove(&first);
         }
-        places.entry(key).or_insert_with(|| Arc::new(Refreshed::new())).clone()
+        places.entry(key.to_owned()).or_insert_with(|| Arc::new(Refreshed::new())).clone()
     }
 }
 
@@ -51,10 +51,10 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         for n in 0..1_000_i64 {
             let fetched = || async move { Ok(Fetched { value: n, renew_at: at(10_000 + n), expires_at: at(10_000 + n) }) };
-            cache.place(n.to_string()).get(&ctx, fetched).await.unwrap();
+            cache.place(&n.to_string()).get(&ctx, fetched).await.unwrap();
         }
         assert_eq!(cache.0.lock().unwrap().len(), CAPACITY);
-        assert!(cache.place("999".to_owned()).expires_at().is_some());
-        assert!(cache.place("0".to_owned()).expires_at().is_none());
+        assert!(cache.place("999").expires_at().is_some());
+        assert!(cache.place("0").expires_at().is_none());
     }
 }

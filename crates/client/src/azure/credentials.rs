@@ -59,7 +59,7 @@ impl AzureCredentialSource {
 
     /// An access token to `resource` that is valid now.
     pub async fn token(self: &Arc<Self>, resource: &Resource) -> Result<Arc<AzureToken>, AzureCredentialError> {
-        let place = self.cache.place(resource.to_string());
+        let place = self.cache.place(&resource.to_string());
         let fetch = || {
             let (source, resource) = (Arc::clone(self), resource.clone());
             async move { source.fetch(&resource).await }
@@ -69,7 +69,7 @@ impl AzureCredentialSource {
 
     /// An access token to `resource` that was issued just now. It replaces the kept one.
     pub async fn fresh(&self, resource: &Resource) -> Result<Arc<AzureToken>, AzureCredentialError> {
-        let place = self.cache.place(resource.to_string());
+        let place = self.cache.place(&resource.to_string());
         place.fresh(self.fetch(resource)).await
     }
 

@@ -11,7 +11,7 @@ use skybru_protocol::oauth::{ErrorBody, JWT_BEARER, TokenAnswer};
 use tracing::{debug, info, warn};
 
 use super::metadata::must_lie_below;
-use super::{AccessToken, ClientIdentity, IssuerMetadata, Refusal, TokenError, TokenRequest, sign_assertion};
+use super::{AccessToken, ClientIdentity, IssuerMetadata, PreparedRequest, Refusal, TokenError, TokenRequest, sign_assertion};
 use crate::cache::Cache;
 use crate::http::{Http, HttpAnswer, RetryPolicy, date, retry_after};
 use crate::refreshed::{Fetched, renewal};
@@ -99,20 +99,26 @@ impl TokenSource {
 
     /// A token that is valid now: from the cache when there is one.
     pub async fn token(self: &Arc<Self>, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
-        let place = self.cache.place(request.cache_key());
+        let place = self.cache.place(&request.cache_key());
         place.get(&self.ctx, || self.fetching(request)).await
+    }
+
+    /// The same, for those who ask for one thing again and again.
+    pub async fn token_again(self: &Arc<Self>, request: &PreparedRequest) -> Result<Arc<AccessToken>, TokenError> {
+        let place = self.cache.place(&request.key);
+        place.get(&self.ctx, || self.fetching(&request.request)).await
     }
 
     /// A token that was issued just now. It replaces the cached one.
     pub async fn fresh(&self, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
-        let place = self.cache.place(request.cache_key());
+        let place = self.cache.place(&request.cache_key());
         place.fresh(self.fetch(request)).await
     }
 
     /// A token with at least three quarters of its life ahead, for exchanges whose outcome lives no longer than the token (G-24). When
     /// no new one is to be had soon, the cached one serves as long as it lives.
     pub async fn young(self: &Arc<Self>, request: &TokenRequest) -> Result<Arc<AccessToken>, TokenError> {
-        let place = self.cache.place(request.cache_key());
+        let place = self.cache.place(&request.cache_key());
         let now = self.ctx.clock.now();
         let is_old = |token: &AccessToken| {
             let (life, age) = (token.expires_at.duration_since(token.fetched_at), now.duration_since(token.fetched_at));

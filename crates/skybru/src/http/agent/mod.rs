@@ -10,6 +10,7 @@ mod aws;
 mod azure;
 mod front;
 mod google;
+mod known;
 mod listener;
 mod measure;
 mod oauth;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, FORWARDED, HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -37,6 +38,9 @@ use skybru_core::{Clock, Secret};
 pub(crate) use front::Front;
 pub(crate) use listener::Listener;
 pub(crate) use measure::Measures;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The longest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -78,6 +82,8 @@ pub(crate) struct Served {
     pub(crate) machine_azure: Option<String>,
     /// By the client id that they present.
     pub(crate) local_clients: BTreeMap<String, Arc<LocalClient>>,
+    /// Requests that were understood before.
+    pub(crate) known: known::Known,
 }
 
 /// The agent.
@@ -142,8 +148,8 @@ impl Agent {
     fn stranger(&self, headers: &HeaderMap) -> Option<Response> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let foreign = !self.hosts.is_empty() && !self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host));
-        let page = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
-        let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(FORWARDED);
+        let page = headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE);
+        let forwarded = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
         (foreign || page || forwarded)
             .then(|| refuse(StatusCode::FORBIDDEN, "invalid_request", "this address is for programs of this machine"))
     }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use skybru_client::introspect::Introspection;
 use skybru_client::token::{TokenError, TokenRequest};
 
-use super::{Agent, AgentClient, LARGEST, refuse};
+use super::known::Asked;
+use super::{Agent, AgentClient, LARGEST, Served, header, refuse};
 
 /// A token request as texas takes it, and more: `resource` may be a list, `identity_provider` any client of the settings.
 #[derive(Debug, Deserialize)]
@@ -53,29 +54,52 @@ struct IntrospectBody {
     token: String,
 }
 
+/// How a body is written.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Form,
+    Json,
+}
+
+impl Kind {
+    #[expect(clippy::result_large_err, reason = "the error is the answer")]
+    fn of(headers: &HeaderMap) -> Result<Self, Response> {
+        let kind = header(headers, CONTENT_TYPE.as_str());
+        let begins = |with: &str| kind.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+        if begins("application/x-www-form-urlencoded") {
+            Ok(Self::Form)
+        } else if begins("application/json") {
+            Ok(Self::Json)
+        } else {
+            let text = "Content-Type must be application/json or application/x-www-form-urlencoded";
+            Err(refuse(StatusCode::BAD_REQUEST, "invalid_request", text))
+        }
+    }
+}
+
 /// Reads JSON or a form; refusals name the member.
 #[expect(clippy::result_large_err, reason = "the error is the answer")]
-fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Response> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+fn read<T: DeserializeOwned>(kind: Kind, body: &[u8]) -> Result<T, Response> {
     let wrong = |text: &str| refuse(StatusCode::BAD_REQUEST, "invalid_request", text);
-    if kind.starts_with("application/x-www-form-urlencoded") {
-        let pairs = url::form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())));
-        let form = Value::Object(pairs.collect());
-        serde_path_to_error::deserialize(form).map_err(|error| wrong(&format!("{}: {}", error.path(), error.inner())))
-    } else if kind.starts_with("application/json") {
-        let mut json = serde_json::Deserializer::from_slice(body);
-        serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
-            serde_json::error::Category::Data => wrong(&format!("{}: {}", error.path(), error.inner())),
-            _ => wrong(&format!("the body is not JSON: {}", error.inner())),
-        })
-    } else {
-        Err(wrong("Content-Type must be application/json or application/x-www-form-urlencoded"))
+    match kind {
+        Kind::Form => {
+            let pairs =
+                url::form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())));
+            let form = Value::Object(pairs.collect());
+            serde_path_to_error::deserialize(form).map_err(|error| wrong(&format!("{}: {}", error.path(), error.inner())))
+        }
+        Kind::Json => {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
+                serde_json::error::Category::Data => wrong(&format!("{}: {}", error.path(), error.inner())),
+                _ => wrong(&format!("the body is not JSON: {}", error.inner())),
+            })
+        }
     }
 }
 
 #[expect(clippy::result_large_err, reason = "the error is the answer")]
-fn client(agent: &Agent, name: &str) -> Result<Arc<AgentClient>, Response> {
-    let served = agent.served.load();
+fn client(served: &Served, name: &str) -> Result<Arc<AgentClient>, Response> {
     served.clients.get(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = served.clients.keys().map(String::as_str).collect();
         let text = format!("identity_provider {name:?} is not known here; known: {}", known.join(", "));
@@ -116,42 +140,46 @@ impl TokenBody {
     }
 }
 
-/// What texas answers with.
-#[derive(Serialize)]
-struct TokenAnswer<'a> {
-    access_token: &'a str,
-    expires_in: u64,
-    token_type: &'a str,
-}
-
 pub(super) async fn token(State(agent): State<Arc<Agent>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST).await else {
         let text = format!("the body cannot be read: expected at most {LARGEST} bytes");
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", &text);
     };
-    let body: TokenBody = match read(&parts.headers, &body) {
-        Ok(body) => body,
+    let kind = match Kind::of(&parts.headers) {
+        Ok(kind) => kind,
         Err(answer) => return answer,
     };
-    let client = match client(&agent, &body.identity_provider) {
-        Ok(client) => client,
-        Err(answer) => return answer,
+    let known = agent.served.load().known.find(kind, &body);
+    let asked = match known {
+        Some(asked) => asked,
+        // Boxed: it is seldom needed, and large.
+        None => match Box::pin(understand(&agent, kind, &body)).await {
+            Ok(asked) => asked,
+            Err(answer) => return answer,
+        },
     };
-    let (request, skip_cache) = match body.request() {
-        Ok(request) => request,
-        Err(text) => return refuse(StatusCode::BAD_REQUEST, "invalid_request", &text),
-    };
-    // Fetching is a large future, and seldom needed.
-    let token = if skip_cache { Box::pin(client.tokens.fresh(&request)).await } else { client.tokens.token(&request).await };
-    match token {
-        Ok(token) => {
-            let expires_in = token.expires_in(agent.clock.now());
-            let body = TokenAnswer { access_token: token.token.expose(), expires_in, token_type: "Bearer" };
-            ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
-        }
+    match asked.client.tokens.token_again(&asked.request).await {
+        Ok(token) => asked.answer(&token, agent.clock.now()),
         Err(error) => no_token(&error),
     }
+}
+
+/// What a body asks for. One that wants no cached token is answered at once.
+async fn understand(agent: &Agent, kind: Kind, body: &[u8]) -> Result<Arc<Asked>, Response> {
+    let wanted: TokenBody = read(kind, body)?;
+    let served = agent.served.load_full();
+    let client = client(&served, &wanted.identity_provider)?;
+    let (request, skip_cache) = wanted.request().map_err(|text| refuse(StatusCode::BAD_REQUEST, "invalid_request", &text))?;
+    if !skip_cache {
+        let asked = Arc::new(Asked::new(client, request.prepared()));
+        served.known.keep(kind, body, &asked);
+        return Ok(asked);
+    }
+    Err(match client.tokens.fresh(&request).await {
+        Ok(token) => Asked::new(client, request.prepared()).answer(&token, agent.clock.now()),
+        Err(error) => no_token(&error),
+    })
 }
 
 /// Exchanging a user's token is for `TokenX` and ID-porten, which are no issuers of this agent's.
@@ -177,11 +205,11 @@ pub(super) fn no_token(error: &TokenError) -> Response {
 }
 
 pub(super) async fn introspect(State(agent): State<Arc<Agent>>, headers: HeaderMap, body: Bytes) -> Response {
-    let body: IntrospectBody = match read(&headers, &body) {
+    let body: IntrospectBody = match Kind::of(&headers).and_then(|kind| read(kind, &body)) {
         Ok(body) => body,
         Err(answer) => return answer,
     };
-    let client = match client(&agent, &body.identity_provider) {
+    let client = match client(&agent.served.load(), &body.identity_provider) {
         Ok(client) => client,
         Err(answer) => return answer,
     };
