@@ -14,7 +14,9 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes a value as JSON into a file of mode 0600. Who reads the file sees the old content or the new, never half of one.
+/// Writes a value as JSON into a file of mode 0600. Who reads the file sees the old content or the new, never half of one, also after this
+/// program was killed. A machine that loses its power may lose the file: a lab is made anew, and waiting for the disk would be most of
+/// what an exchange takes.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let draft = path.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
@@ -23,6 +25,5 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()>
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&draft)?;
     file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_data()?;
     std::fs::rename(&draft, path)
 }

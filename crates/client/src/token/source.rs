@@ -175,8 +175,14 @@ impl TokenSource {
     async fn attempt(&self, request: &TokenRequest) -> Result<Attempt, TokenError> {
         let issuer = &self.identity.issuer;
         let now = self.ctx.clock.unix_seconds().saturating_add(self.skew_seconds());
-        // What is signed names the issuer, not its endpoint: when the metadata must be fetched, that is signed meanwhile.
-        let signing = sign_assertion(&self.identity, request, now, &*self.ctx.randomness);
+        // What is signed names the issuer, not its endpoint: when the metadata must be fetched, that is signed meanwhile, after whatever can
+        // be sent at once.
+        let signing = async {
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
+            sign_assertion(&self.identity, request, now, &*self.ctx.randomness).await
+        };
         let (endpoint, assertion) = join(self.endpoint(), signing).await;
         let endpoint = match endpoint {
             Ok(endpoint) => endpoint,

@@ -54,6 +54,30 @@ fn the_seconds_that_a_cached_token_has_left_are_those_of_now() {
     }
 }
 
+/// What was asked before is remembered; that must show in nothing.
+#[test]
+fn the_same_body_again_gets_what_it_would_get_for_the_first_time() {
+    let lab = Lab::start();
+    let agent = Agent::of(&lab, &[]);
+    let form = format!("identity_provider=demo&target={SCOPE}&resource=https%3A%2F%2Fskyporten.example.no");
+    let send = |kind: &str, body: String| {
+        agent.send(agent.client.post(agent.url("/api/v1/token")).header("content-type", kind).body(body))
+    };
+    let first = send("application/x-www-form-urlencoded", form.clone());
+    assert_eq!((first.0, &first.1["token_type"]), (200, &json!("Bearer")));
+    assert_eq!(send("Application/X-WWW-Form-URLEncoded; charset=utf-8", form.clone()).1["access_token"], first.1["access_token"]);
+    for kind in ["text/plain", "application/json", ""] {
+        assert_eq!(send(kind, form.clone()).0, 400, "{kind:?}");
+    }
+    let fresh = agent.post("/api/v1/token", &ask(&json!({"skip_cache": true})), &[]).1;
+    let again = send("application/x-www-form-urlencoded", form.clone()).1;
+    assert_eq!(again["access_token"], fresh["access_token"], "the newer token");
+    for blanks in 0..200 {
+        let answer = send("application/json", format!("{}{}", " ".repeat(blanks), ask(&json!({}))));
+        assert_eq!((answer.0, &answer.1["access_token"]), (200, &fresh["access_token"]), "{blanks} blanks");
+    }
+}
+
 #[test]
 fn what_is_no_request_for_a_token_is_refused() {
     let lab = Lab::start();
