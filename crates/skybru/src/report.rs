@@ -10,7 +10,7 @@ use skybru_client::google::{GoogleCredentialError, GoogleExchangeError};
 use skybru_client::guardian::RotationError;
 use skybru_client::http::HttpError;
 use skybru_client::selfservice::ApiCallError;
-use skybru_client::storage::StorageError;
+use skybru_client::storage::{StorageError, VariablesError};
 use skybru_client::token::TokenError;
 use skybru_issuer::keys::{KeysError, SwitchError};
 
@@ -66,6 +66,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref::<ApiCallError>().and_then(ApiCallError::hint))
         .or_else(|| error.downcast_ref::<RotationError>().and_then(RotationError::hint))
         .or_else(|| error.downcast_ref::<StorageError>().and_then(StorageError::hint))
+        .or_else(|| error.downcast_ref::<VariablesError>().and_then(VariablesError::hint))
         .or_else(|| error.downcast_ref::<HttpError>().and_then(HttpError::hint))
 }
 

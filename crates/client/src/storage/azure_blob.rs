@@ -13,9 +13,9 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use md5::{Digest as _, Md5};
-use object_store::GetRange;
 use object_store::azure::MicrosoftAzure;
 use object_store::path::Path;
+use object_store::{Attributes, GetRange};
 use reqwest::Url;
 use serde::Deserialize;
 
@@ -118,6 +118,10 @@ impl Store for AzureBlob {
 
     async fn put(&self, key: &Path, content: Bytes) -> Answer<()> {
         store::put(&self.store, key, content).await
+    }
+
+    async fn put_document(&self, key: &Path, content: Bytes, attributes: Attributes) -> Answer<()> {
+        store::put_document(&self.store, key, content, attributes).await
     }
 
     /// Nothing is begun: blocks belong to the blob that will be.

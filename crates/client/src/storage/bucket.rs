@@ -11,7 +11,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{ObjectMeta, RetryConfig};
+use object_store::{Attribute, Attributes, ObjectMeta, RetryConfig};
 use reqwest::Url;
 use skybru_core::Ctx;
 use tokio_util::io::StreamReader;
@@ -70,7 +70,7 @@ pub struct Bucket {
     skipped: Arc<Mutex<Skipped>>,
 }
 
-fn retries() -> RetryConfig {
+pub(super) fn retries() -> RetryConfig {
     RetryConfig { max_retries: 4, retry_timeout: Duration::from_mins(2), ..RetryConfig::default() }
 }
 
@@ -221,7 +221,7 @@ impl Bucket {
         }
     }
 
-    fn over(ctx: Ctx, cloud: Cloud, store: impl Store + 'static, name: &str, identity: &str) -> Self {
+    pub(super) fn over(ctx: Ctx, cloud: Cloud, store: impl Store + 'static, name: &str, identity: &str) -> Self {
         Self { ctx, store: Arc::new(store), cloud, name: name.into(), identity: identity.into(), skipped: Arc::default() }
     }
 
@@ -303,6 +303,14 @@ impl Bucket {
         sink.upload_stream(StreamReader::new(bytes), Some(object.info.size), to, progress).await
     }
 
+    /// Writes a document of a web site: with its media type, and with what `Cache-Control` shall say to whoever fetches it.
+    pub async fn put_document(&self, key: &str, content: Vec<u8>, media_type: &str, cache: &str) -> Result<(), StorageError> {
+        let attributes =
+            Attributes::from_iter([(Attribute::ContentType, media_type.to_owned()), (Attribute::CacheControl, cache.to_owned())]);
+        let put = self.store.put_document(&path(key)?, content.into(), attributes).await;
+        put.map_err(|error| self.failed(Operation::Write, key, error))
+    }
+
     /// Deletes the object. S3 does not say whether it was there.
     pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let deleted = self.store.delete(&path(key)?).await;
@@ -317,7 +325,7 @@ impl AzurePlace {
 }
 
 /// What goes with every request of our own to Azure.
-fn azure_headers(files: bool) -> HeaderMap {
+pub(super) fn azure_headers(files: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("x-ms-version", HeaderValue::from_static(VERSION));
     if files {

@@ -5,11 +5,11 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use object_store::GetRange;
 use object_store::ObjectStoreExt as _;
 use object_store::gcp::GoogleCloudStorage;
 use object_store::multipart::MultipartStore as _;
 use object_store::path::Path;
+use object_store::{Attributes, GetRange};
 use reqwest::Url;
 
 use super::listing::{objects_page, objects_query};
@@ -51,6 +51,10 @@ impl Store for Google {
 
     async fn put(&self, key: &Path, content: Bytes) -> Answer<()> {
         store::put(&self.store, key, content).await
+    }
+
+    async fn put_document(&self, key: &Path, content: Bytes, attributes: Attributes) -> Answer<()> {
+        store::put_document(&self.store, key, content, attributes).await
     }
 
     async fn begin(&self, key: &Path, _size: Option<u64>) -> Answer<String> {

@@ -30,6 +30,7 @@ mod store;
 mod sync;
 mod tree;
 mod upload;
+mod variables;
 mod xml_parts;
 
 use jiff::Timestamp;
@@ -44,6 +45,7 @@ pub use service::{BearerSource, CredentialError};
 pub use sync::{Deletion, Mode, Step, Synced, TreeOptions, copy_tree, remove_tree};
 pub use tree::{Item, Skipped, Tree};
 pub use upload::MULTIPART_FROM;
+pub use variables::{VariablesError, with_variables};
 
 /// What stands in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use object_store::GetRange;
 use object_store::ObjectStoreExt as _;
 use object_store::aws::AmazonS3;
 use object_store::multipart::MultipartStore as _;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
+use object_store::{Attributes, GetRange};
 use reqwest::Url;
 
 use super::listing::{objects_page, objects_query};
@@ -60,6 +60,10 @@ impl Store for S3 {
 
     async fn put(&self, key: &Path, content: Bytes) -> Answer<()> {
         store::put(&self.store, key, content).await
+    }
+
+    async fn put_document(&self, key: &Path, content: Bytes, attributes: Attributes) -> Answer<()> {
+        store::put_document(&self.store, key, content, attributes).await
     }
 
     async fn begin(&self, key: &Path, _size: Option<u64>) -> Answer<String> {

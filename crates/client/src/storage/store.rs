@@ -9,7 +9,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use http::HeaderMap;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutOptions, PutPayload};
 
 use super::service::AnswerHeaders;
 use super::{Depth, Entry, ObjectInfo};
@@ -58,6 +58,13 @@ pub(super) trait Store: Send + Sync {
     async fn get(&self, key: &Path, range: Option<GetRange>, e_tag: Option<String>) -> Answer<Opened>;
 
     async fn put(&self, key: &Path, content: Bytes) -> Answer<()>;
+
+    /// The same, with a media type and how long caches may keep it. A kind of storage that serves no web site cannot.
+    async fn put_document(&self, key: &Path, content: Bytes, attributes: Attributes) -> Answer<()> {
+        let _ = (key, content, attributes);
+        let what = "a document of a web site".to_owned();
+        Err(object_store::Error::NotImplemented { operation: what, implementer: "this kind of storage".to_owned() })
+    }
 
     /// Begins an upload in parts; `size` where known.
     async fn begin(&self, key: &Path, size: Option<u64>) -> Answer<String>;
@@ -111,6 +118,11 @@ pub(super) async fn get(store: &impl Library, key: &Path, range: Option<GetRange
 
 pub(super) async fn put(store: &impl Library, key: &Path, content: Bytes) -> Answer<()> {
     store.put(key, PutPayload::from(content)).await.map(|_| ())
+}
+
+pub(super) async fn put_document(store: &impl Library, key: &Path, content: Bytes, attributes: Attributes) -> Answer<()> {
+    let options = PutOptions { attributes, ..PutOptions::default() };
+    store.put_opts(key, PutPayload::from(content), options).await.map(|_| ())
 }
 
 pub(super) async fn put_part(store: &impl Library, key: &Path, upload: &str, number: usize, part: Bytes) -> Answer<String> {

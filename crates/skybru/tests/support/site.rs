@@ -11,7 +11,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// Serves a folder until the test ends.
+/// What the site shows at a path that does not begin with a slash.
+type Source = Arc<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>;
+
+/// Serves a folder, or something else, until the test ends.
 pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) folder: PathBuf,
@@ -20,6 +23,14 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start(folder: &Path) -> Self {
+        let served = folder.join("site");
+        std::fs::create_dir_all(&served).unwrap();
+        Self::over(folder, move |path| std::fs::read(served.join(path)).ok())
+    }
+
+    /// Serves what `source` has; `folder` holds the authority's certificate.
+    pub(crate) fn over(folder: &Path, source: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        let source: Source = Arc::new(source);
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,17 +47,15 @@ impl Site {
 
         let (ca_file, served) = (folder.join("site-ca.pem"), folder.join("site"));
         std::fs::write(&ca_file, ca_certificate.pem()).unwrap();
-        std::fs::create_dir_all(&served).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let root = served.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (config, root) = (config.clone(), root.clone());
+                let (config, source) = (config.clone(), source.clone());
                 std::thread::spawn(move || {
                     let stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
                     // A caller that only looks at the certificate hangs up.
-                    let _ = answer(stream, &root);
+                    let _ = answer(stream, &source);
                 });
             }
         });
@@ -61,7 +70,7 @@ impl Site {
     }
 }
 
-fn answer(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, root: &Path) -> std::io::Result<()> {
+fn answer(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, source: &Source) -> std::io::Result<()> {
     let mut lines = BufReader::new(&mut stream).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     for line in lines.by_ref() {
@@ -71,9 +80,9 @@ fn answer(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, root: 
     }
     drop(lines);
     let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
-    let (status, body) = match std::fs::read(root.join(path)) {
-        Ok(body) => ("200 OK", body),
-        Err(_) => ("404 Not Found", b"nothing here".to_vec()),
+    let (status, body) = match source(path) {
+        Some(body) => ("200 OK", body),
+        None => ("404 Not Found", b"nothing here".to_vec()),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use object_store::{Attribute, Attributes, PutOptions, PutPayload};
 use serde_json::json;
 use skybru_client::http::Http;
+use skybru_client::storage::{Bucket, Location, with_variables};
 use skybru_core::IssuerUrl;
 use skybru_federation::Severity;
 use skybru_federation::aws::{LintInput, lint};
@@ -16,6 +16,7 @@ use skybru_issuer::private::{DISCOVERY_PATH, KEY_SET_PATH, discovery};
 use skybru_protocol::jose::{Algorithm, JwkSet};
 use skybru_protocol::metadata::DiscoveryDocument;
 
+use super::super::place::Place as Storage;
 use super::super::{Call, Outcome};
 use super::folder::Folder;
 use super::{Place, Reach};
@@ -24,8 +25,11 @@ use crate::lab::files;
 /// Arguments of `issuer publish`.
 #[derive(Debug, Args)]
 pub(super) struct PublishArgs {
-    /// A folder that a web server serves, or `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `az://CONTAINER/PATH`; without it the site is only looked at
+    /// A folder that a web server serves, or `s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `az://ACCOUNT/CONTAINER/PATH`, `TARGET:PATH`; without it the site is only looked at
     dest: Option<String>,
+    /// Whose credentials write to the bucket: a target of the settings; without it the variables of the cloud's own tools count
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -51,12 +55,13 @@ pub(super) async fn run(call: &Call, args: PublishArgs) -> Result<Outcome> {
     if keys.keys.is_empty() {
         bail!("there is no key to publish: make one with `skybru issuer keys rotate`");
     }
+    let http = args.reach.http(call)?;
     if let Some(dest) = &args.dest {
-        let files = [(DISCOVERY_PATH, serde_json::to_vec_pretty(&document)?), (KEY_SET_PATH, serde_json::to_vec_pretty(&keys)?)];
-        write(call, dest, &files).await.with_context(|| format!("cannot publish to {dest}"))?;
+        let files =
+            vec![(DISCOVERY_PATH, serde_json::to_vec_pretty(&document)?), (KEY_SET_PATH, serde_json::to_vec_pretty(&keys)?)];
+        write(call, &args, &http, dest, files).await.with_context(|| format!("cannot publish to {dest}"))?;
         call.printer.say(&format!("written to {dest}: {DISCOVERY_PATH} and {KEY_SET_PATH}"));
     }
-    let http = args.reach.http(call)?;
     let seen = look(&http, &url, &document, &keys, Duration::from_secs(args.wait))
         .await
         .with_context(|| format!("{url} does not show the documents, so no new key may sign"))?;
@@ -77,38 +82,40 @@ pub(super) async fn run(call: &Call, args: PublishArgs) -> Result<Outcome> {
 }
 
 /// Writes to a folder or a bucket. The key set comes first: a discovery document must not point to nothing.
-async fn write(call: &Call, dest: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
-    if dest.contains("://") {
-        return upload(call, dest, files).await;
+async fn write(call: &Call, args: &PublishArgs, http: &Http, dest: &str, files: Vec<(&str, Vec<u8>)>) -> Result<()> {
+    let location: Location = dest.parse()?;
+    if let (Location::Local(_), None) = (&location, &args.target) {
+        for (name, bytes) in files.into_iter().rev() {
+            let path = call.system.folder.join(dest).join(name);
+            let folder = path.parent().unwrap_or_else(|| Path::new("."));
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            files::write(&path, &bytes)?;
+        }
+        return Ok(());
     }
-    for (name, bytes) in files.iter().rev() {
-        let path = call.system.folder.join(dest).join(name);
-        let folder = path.parent().unwrap_or_else(|| Path::new("."));
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        files::write(&path, bytes)?;
+    let (bucket, prefix) = bucket(call, args, http, &location)?;
+    let prefix = prefix.trim_end_matches('/');
+    for (name, bytes) in files.into_iter().rev() {
+        let key = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        // Short at the edge: how long verifiers keep it is for them to say.
+        bucket.put_document(&key, bytes, "application/json", "public, max-age=300").await?;
     }
     Ok(())
 }
 
-async fn upload(call: &Call, dest: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
-    let url = url::Url::parse(dest).context("it is not a URL")?;
-    // The library reads the variables of the cloud's own tools; it gets them from here, not from the environment.
-    let options = call.system.env.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
-    let local = |name: &String, value: &String| name.contains("ENDPOINT") && value.starts_with("http://localhost");
-    let plain =
-        call.system.env.iter().any(|(name, value)| local(name, value)).then(|| ("allow_http".to_owned(), "true".to_owned()));
-    let (store, prefix) = object_store::parse_url_opts(&url, options.chain(plain))?;
-    for (name, bytes) in files.iter().rev() {
-        let attributes = Attributes::from_iter([
-            (Attribute::ContentType, "application/json"),
-            // Short at the edge: how long verifiers keep it is for them to say.
-            (Attribute::CacheControl, "public, max-age=300"),
-        ]);
-        let path = name.split('/').fold(prefix.clone(), object_store::path::Path::join);
-        let payload = PutPayload::from(bytes.clone());
-        store.put_opts(&path, payload, PutOptions { attributes, ..PutOptions::default() }).await?;
+/// The bucket that is meant, with a target's credentials or with what the variables of the cloud's own tools say.
+fn bucket(call: &Call, args: &PublishArgs, http: &Http, location: &Location) -> Result<(Bucket, String)> {
+    if args.target.is_none() && !matches!(location, Location::Target { .. }) {
+        let (ctx, variables) = (call.system.ctx.clone(), call.system.env.iter());
+        let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+        return Ok(with_variables(ctx, http, location, variables)?);
     }
-    Ok(())
+    match Storage::open(location, args.target.as_deref(), &call.settings()?, call)? {
+        Storage::Bucket(bucket, prefix) => Ok((bucket, prefix)),
+        Storage::Local(_) | Storage::Stdio => {
+            bail!("--target says whose credentials open a bucket: expected s3://, gs://, az:// or TARGET:path")
+        }
+    }
 }
 
 /// Fetches both documents as a cloud would, until they are what was published or the time is up.
