@@ -131,16 +131,36 @@ pub struct BusinessCertificate {
     pub not_after: i64,
     /// The serial number, lower-case hexadecimal.
     pub serial: String,
-    /// The same, as the bytes of the DER integer.
-    pub serial_bytes: Vec<u8>,
-    /// The issuer's name, DER.
-    pub issuer_name: Vec<u8>,
-    /// Where OCSP is answered.
-    pub ocsp: Vec<String>,
-    /// Where revocation lists are.
-    pub crl: Vec<String>,
+    /// Who can tell whether it is revoked.
+    pub revocation: RevocationSources,
     /// Names for people.
     pub names: SubjectNames,
+}
+
+/// Who can tell whether a certificate is revoked, and how to ask about it. Of any certificate, an authority's too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationSources {
+    /// The serial number, as the bytes of the DER integer.
+    pub serial: Vec<u8>,
+    /// The issuer's name, DER.
+    pub issuer_name: Vec<u8>,
+    /// Where OCSP is answered: three addresses at most.
+    pub ocsp: Vec<String>,
+    /// Where revocation lists are: three addresses at most.
+    pub crl: Vec<String>,
+}
+
+impl RevocationSources {
+    /// Reads a certificate; `None` if the bytes are none.
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        parse(der).map(|certificate| Self::of(&certificate))
+    }
+
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let (ocsp, crl) = addresses(certificate);
+        let (serial, issuer_name) = (certificate.raw_serial().to_vec(), certificate.issuer().as_raw().to_vec());
+        Self { serial, issuer_name, ocsp, crl }
+    }
 }
 
 /// Names in a subject, for people.
@@ -181,7 +201,6 @@ impl BusinessCertificate {
             Some(_) if is_qualified(&certificate) => ClientAmr::QcForESeal,
             Some(_) => ClientAmr::CForESeal,
         };
-        let (ocsp, crl) = addresses(&certificate);
         let first =
             |oid: &Oid<'_>| subject.iter_by_oid(oid).next().and_then(|attribute| attribute.as_str().ok()).map(str::to_owned);
         Ok(Self {
@@ -192,10 +211,7 @@ impl BusinessCertificate {
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
             serial: hex(certificate.raw_serial()),
-            serial_bytes: certificate.raw_serial().to_vec(),
-            issuer_name: certificate.issuer().as_raw().to_vec(),
-            ocsp,
-            crl,
+            revocation: RevocationSources::of(&certificate),
             names: SubjectNames {
                 common_name: first(&COMMON_NAME),
                 organization: first(&ORGANIZATION),
@@ -352,6 +368,7 @@ mod tests {
         #[test]
         fn reading_a_certificate_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = BusinessCertificate::from_der(&bytes);
+            let _ = RevocationSources::from_der(&bytes);
         }
     }
 }

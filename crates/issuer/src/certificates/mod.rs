@@ -6,6 +6,7 @@
 //! Clients mostly send their own certificate alone, so the way to an anchor is completed from configured intermediates. The way itself is
 //! checked by `rustls-webpki`; what the certificate says is read by [`skybru_protocol::certificate`].
 
+mod links;
 mod ocsp;
 mod revocation;
 
@@ -18,6 +19,7 @@ use webpki::aws_lc_rs as algorithms;
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert};
 
 use crate::fetch::Fetch;
+use links::Link;
 use revocation::Cache;
 
 /// How authorities may sign certificates: RSA and ECDSA as they are in use, and nothing with SHA-1.
@@ -70,6 +72,9 @@ pub enum CertificateProblem {
     /// Revoked.
     #[error("the certificate is revoked")]
     Revoked,
+    /// An authority on the way to the anchor is.
+    #[error("the certificate of an authority between it and its anchor is revoked")]
+    AuthorityRevoked,
     /// Nobody could tell.
     #[error("nobody could tell whether the certificate is revoked: {0}")]
     Unknown(String),
@@ -108,7 +113,8 @@ pub struct TrustedCertificate {
     /// How its holder is said to have authenticated.
     pub amr: ClientAmr,
     chain: CertificateChain,
-    issuer_key: Vec<u8>,
+    /// From the anchor's side down to the certificate itself.
+    links: Vec<Link>,
 }
 
 /// Seals are made for all kinds of purposes; which ones a certificate names does not matter here.
@@ -158,9 +164,9 @@ impl Certificates {
             certificate.verify_for_usage(SUPPORTED, &anchors, &along, unix(now), AnyPurpose, None, None).map_err(path_problem)?;
         let found = path.anchor();
         let overridden = self.anchors.iter().find(|(anchor, _)| anchor == found).and_then(|(_, amr)| *amr);
-        let issuer_key = path.issuer_spki().as_ref().to_vec();
+        let links = Link::along(&path, &contents).ok_or_else(|| CertificateProblem::Path("UnreadableAuthority".to_owned()))?;
         let amr = overridden.unwrap_or(contents.amr);
-        Ok(TrustedCertificate { contents, amr, chain, issuer_key })
+        Ok(TrustedCertificate { contents, amr, chain, links })
     }
 
     /// The certificates between: those that were sent along, and our own.

@@ -1,6 +1,6 @@
 //! Whether a trusted certificate has been revoked: OCSP first, lists then. Answers are kept for a while, so that a client that asks for
-//! tokens all day is looked up now and then only. Only the client's own certificate is looked up; authorities between are trusted by
-//! configuration.
+//! tokens all day is looked up now and then only. Every certificate on the way is looked up, each where it says itself; only the anchor,
+//! which the settings name, is not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,11 @@ use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy,
 };
+use x509_cert::der::{AnyRef, Decode};
+use x509_cert::ext::pkix::crl::IssuingDistributionPoint;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 
+use super::links::Link;
 use super::ocsp::{Status, Subject};
 use super::{AnyPurpose, CertificateProblem, Certificates, Revocation, SUPPORTED, TrustedCertificate, unix};
 
@@ -57,12 +61,20 @@ impl Cache {
 }
 
 impl Certificates {
-    /// Refuses a revoked certificate, and one of which nobody can tell when that is asked for. `now` is in seconds since 1970.
+    /// Refuses a revoked certificate, one that a revoked authority issued, and one of which nobody can tell when that is asked for.
+    /// `now` is in seconds since 1970.
     pub async fn check_revocation(&self, trusted: &TrustedCertificate, now: i64) -> Result<(), CertificateProblem> {
         if self.revocation == Revocation::Off {
             return Ok(());
         }
-        let fingerprint = fingerprint(trusted.chain.leaf());
+        for link in &trusted.links {
+            self.check_link(trusted, link, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_link(&self, trusted: &TrustedCertificate, link: &Link, now: i64) -> Result<(), CertificateProblem> {
+        let fingerprint = fingerprint(&link.certificate);
         if let Some((until, known)) = self.cache.answers.get(&fingerprint).filter(|(until, _)| *until > now) {
             tracing::trace!(until, "revocation is known");
             return self.judge(known);
@@ -72,9 +84,9 @@ impl Certificates {
         if let Some((_, known)) = self.cache.answers.get(&fingerprint).filter(|(until, _)| *until > now) {
             return self.judge(known);
         }
-        let (until, answer) = match self.ask(trusted, now).await {
+        let (until, answer) = match self.ask(trusted, link, now).await {
             Ok(Status::Good { until }) => (until.min(now + self.cache_seconds), Ok(())),
-            Ok(Status::Revoked) => (now + self.cache_seconds, Err(CertificateProblem::Revoked)),
+            Ok(Status::Revoked) => (now + self.cache_seconds, Err(link.revoked())),
             Err(problem) => (now + UNKNOWN_SECONDS.min(self.cache_seconds), Err(CertificateProblem::Unknown(problem))),
         };
         self.cache.answers.insert(fingerprint, (until, answer.clone()));
@@ -91,60 +103,68 @@ impl Certificates {
         }
     }
 
-    async fn ask(&self, trusted: &TrustedCertificate, now: i64) -> Result<Status, String> {
+    async fn ask(&self, trusted: &TrustedCertificate, link: &Link, now: i64) -> Result<Status, String> {
         let mut problems = Vec::new();
-        for url in &trusted.contents.ocsp {
-            match self.ask_ocsp(trusted, url, now).await {
+        for url in &link.sources.ocsp {
+            match self.ask_ocsp(link, url, now).await {
                 Ok(status) => return Ok(status),
                 Err(problem) => problems.push(problem),
             }
         }
-        for url in &trusted.contents.crl {
-            match self.ask_list(trusted, url, now).await {
+        for url in &link.sources.crl {
+            match self.ask_list(trusted, link, url, now).await {
                 Ok(status) => return Ok(status),
                 Err(problem) => problems.push(problem),
             }
         }
         if problems.is_empty() {
-            problems.push("the certificate names neither OCSP nor a list".to_owned());
+            let whose =
+                if link.is_authority { "an authority's certificate between it and its anchor" } else { "the certificate" };
+            problems.push(format!("{whose} names neither OCSP nor a list"));
         }
         Err(problems.join("; "))
     }
 
-    async fn ask_ocsp(&self, trusted: &TrustedCertificate, url: &str, now: i64) -> Result<Status, String> {
-        let subject = Subject {
-            issuer_name: &trusted.contents.issuer_name,
-            issuer_key: &trusted.issuer_key,
-            serial: &trusted.contents.serial_bytes,
-        };
+    async fn ask_ocsp(&self, link: &Link, url: &str, now: i64) -> Result<Status, String> {
+        let subject =
+            Subject { issuer_name: &link.sources.issuer_name, issuer_key: &link.issuer_key, serial: &link.sources.serial };
         let request = subject.request().ok_or("the OCSP question cannot be written")?;
         let fetched = tokio::time::timeout(TIMEOUT, self.fetch.post(url, "application/ocsp-request", request)).await;
         let body = fetched.map_err(|_| format!("{url}: no answer in time"))?.map_err(|error| error.to_string())?;
         subject.read(&body, now).map_err(|problem| format!("{url}: {problem}"))
     }
 
-    async fn ask_list(&self, trusted: &TrustedCertificate, url: &str, now: i64) -> Result<Status, String> {
+    async fn fetch_list(&self, url: &str, now: i64) -> Result<(i64, Arc<Vec<u8>>), String> {
         let turn = self.cache.turn(fingerprint(url.as_bytes()));
         let _turn = turn.lock().await;
-        let kept = self.cache.lists.get(url).filter(|(until, _)| *until > now);
-        let (until, list) = if let Some(kept) = kept {
-            kept
-        } else {
-            let fetched = tokio::time::timeout(TIMEOUT, self.fetch.get(url)).await;
-            let body = fetched.map_err(|_| format!("{url}: no answer in time"))?.map_err(|error| error.to_string())?;
-            let fresh = (now + self.cache_seconds, Arc::new(body));
-            self.cache.lists.insert(url.to_owned(), fresh.clone());
-            fresh
-        };
+        if let Some(kept) = self.cache.lists.get(url).filter(|(until, _)| *until > now) {
+            return Ok(kept);
+        }
+        let fetched = tokio::time::timeout(TIMEOUT, self.fetch.get(url)).await;
+        let body = fetched.map_err(|_| format!("{url}: no answer in time"))?.map_err(|error| error.to_string())?;
+        let fresh = (now + self.cache_seconds, Arc::new(body));
+        self.cache.lists.insert(url.to_owned(), fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Looks for the certificate in a list. The library walks the whole way again with the list in hand; of an authority it would also
+    /// pass a list that says nothing about authorities, so that is looked at here.
+    async fn ask_list(&self, trusted: &TrustedCertificate, link: &Link, url: &str, now: i64) -> Result<Status, String> {
+        let (until, list) = self.fetch_list(url, now).await?;
         let wrong = |error: webpki::Error| format!("{url}: the list cannot be used: {error:?}");
         let list: CertRevocationList<'_> = BorrowedCertRevocationList::from_der(&list).map_err(wrong)?.into();
+        let (depth, policy) = if link.is_authority {
+            if !is_about_authorities(&list, &link.sources.issuer_name, url) {
+                return Err(format!("{url}: the list is not about this authority"));
+            }
+            (RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow)
+        } else {
+            (RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Deny)
+        };
         let lists = [&list];
         let options = RevocationOptionsBuilder::new(&lists).map_err(|_| "no list".to_owned())?;
-        let options = options
-            .with_depth(RevocationCheckDepth::EndEntity)
-            .with_status_policy(UnknownStatusPolicy::Deny)
-            .with_expiration_policy(ExpirationPolicy::Enforce)
-            .build();
+        let options =
+            options.with_depth(depth).with_status_policy(policy).with_expiration_policy(ExpirationPolicy::Enforce).build();
         let anchors: Vec<TrustAnchor<'_>> = self.anchors.iter().map(|(anchor, _)| anchor.clone()).collect();
         let along = self.along(&trusted.chain);
         let leaf = CertificateDer::from(trusted.chain.leaf());
@@ -155,6 +175,26 @@ impl Certificates {
             Err(error) => Err(wrong(error)),
         }
     }
+}
+
+/// Whether the list can tell about authorities that `issuer_name` (DER) certified and that name this address: it is that issuer's, and does
+/// not restrict itself to other certificates or other addresses
+/// ([RFC 5280, section 5.2.5](https://www.rfc-editor.org/rfc/rfc5280#section-5.2.5)).
+fn is_about_authorities(list: &CertRevocationList<'_>, issuer_name: &[u8], url: &str) -> bool {
+    if AnyRef::from_der(issuer_name).is_ok_and(|name| name.value() != list.issuer()) {
+        return false;
+    }
+    let Some(scope) = list.issuing_distribution_point() else { return true };
+    IssuingDistributionPoint::from_der(scope).is_ok_and(|scope| {
+        let named = match &scope.distribution_point {
+            None => true,
+            Some(DistributionPointName::FullName(names)) => names
+                .iter()
+                .any(|name| matches!(name, GeneralName::UniformResourceIdentifier(address) if address.as_str() == url)),
+            Some(DistributionPointName::NameRelativeToCRLIssuer(_)) => false,
+        };
+        named && !scope.only_contains_user_certs && !scope.only_contains_attribute_certs && !scope.indirect_crl
+    })
 }
 
 fn fingerprint(der: &[u8]) -> Fingerprint {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
-use rcgen::KeyUsagePurpose;
+use rcgen::{CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope, KeyUsagePurpose};
 use serde_json::{Value, json};
 use skybru_issuer::Compat;
 use skybru_issuer::certificates::{Anchor, Certificates, Revocation};
@@ -14,7 +14,7 @@ use skybru_protocol::certificate::ClientAmr;
 use x509_ocsp::CertStatus;
 
 use crate::harness::{Answer, CONSUMER, MASKINPORTEN, NOW, SCOPE, TestIssuer, org};
-use crate::pki::{Authority, Seal, Web, revoked};
+use crate::pki::{Authority, BELOW, ROOT_CRL_URL, ROOT_OCSP_URL, Seal, Web, revoked};
 
 /// An issuer that trusts one root, knows one intermediate, and has a client of the consumer's without keys.
 struct Trusting {
@@ -29,7 +29,13 @@ impl Trusting {
     async fn start(revocation: Revocation, amr: Option<ClientAmr>) -> Self {
         let root = Authority::root("Test Root");
         let between = Arc::new(root.below("Test CA"));
+        Self::between(revocation, amr, root, between).await
+    }
+
+    /// With another authority between than the usual one, whose revocation a list of the root tells.
+    async fn between(revocation: Revocation, amr: Option<ClientAmr>, root: Authority, between: Arc<Authority>) -> Self {
         let web = Web::silent();
+        *web.root_list.lock().unwrap() = Some(root.list(&[]));
         let anchor = Anchor { certificate: root.der.clone(), client_amr: amr };
         let trust = Certificates::new(&[anchor], std::slice::from_ref(&between.der), revocation, 600, web.clone()).unwrap();
         let trust = Arc::new(trust);
@@ -304,4 +310,99 @@ async fn a_european_seal_gets_scopes_that_are_open_to_it() {
     assert_eq!((&token["client_id"], &token["client_amr"]), (&json!("eidas-4a0102"), &json!("QCForESeal")));
     assert_eq!(token["consumer"]["authority"], "etsi-en-319-412");
     assert_eq!((&token["consumer"]["ID"], &token["consumer"]["countryName"]), (&json!("NTRSE-5560360793"), &json!("NO")));
+}
+
+#[tokio::test]
+async fn a_revoked_authority_takes_its_certificates_with_it_by_list() {
+    let trusting = Trusting::start(Revocation::Required, None).await;
+    *trusting.web.list.lock().unwrap() = Some(trusting.between.list(&[]));
+    *trusting.web.root_list.lock().unwrap() = Some(trusting.root.list(&[BELOW]));
+    assert_eq!(trusting.seal(&revocable()).await.refusal().1, "MP-120");
+    assert_eq!((trusting.web.root_asked(), trusting.web.asked()), (1, 0), "what a revoked authority says is not asked for");
+
+    let trusting = Trusting::start(Revocation::IfAvailable, None).await;
+    *trusting.web.root_list.lock().unwrap() = Some(trusting.root.list(&[BELOW]));
+    assert_eq!(trusting.seal(&revocable()).await.refusal().1, "MP-120", "leniency is for those of whom nobody can tell");
+}
+
+#[tokio::test]
+async fn a_revoked_authority_takes_its_certificates_with_it_by_ocsp() {
+    for (status, taken) in [(CertStatus::good(), true), (revoked(), false), (CertStatus::unknown(), false)] {
+        let root = Authority::root("Test Root");
+        let between = Arc::new(root.below_at("Test CA", Some(ROOT_OCSP_URL), None));
+        let root = Arc::new(root);
+        let trusting = Trusting::between(Revocation::Required, None, root.again(), between.clone()).await;
+        *trusting.web.root_ocsp.lock().unwrap() = Box::new(move |question| Some(root.ocsp(question, status, false)));
+        trusting.web.answer_ocsp(move |question| Some(between.ocsp(question, CertStatus::good(), false)));
+        let answer = trusting.seal(&revocable()).await;
+        assert_eq!(answer.0 == 200, taken, "{status:?}: {answer:?}");
+        assert_eq!(trusting.web.root_asked(), 1, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_is_asked_about_once_for_all_its_certificates_and_again_when_the_answer_is_old() {
+    let trusting = Trusting::start(Revocation::Required, None).await;
+    *trusting.web.list.lock().unwrap() = Some(trusting.between.list(&[]));
+    let x5c = json!([STANDARD.encode(trusting.between.issue(&revocable()))]);
+    let trusting = &trusting;
+    let ask = |at: i64, number: i64| {
+        let claims = json!({"iss": trusting.client, "aud": MASKINPORTEN, "scope": SCOPE, "iat": at, "exp": at + 60, "jti": number.to_string()});
+        let assertion = trusting.t.key.sign_with_header(&json!({"alg": "RS256", "x5c": x5c}), &claims).unwrap();
+        async move { trusting.t.present(&trusting.t.maskinporten, &assertion).await }
+    };
+    let answers = futures_util::future::join_all((0..20).map(|number| ask(NOW, number))).await;
+    assert!(answers.iter().all(|answer| answer.0 == 200), "{answers:?}");
+    assert_eq!(trusting.web.root_asked(), 1, "one question, however many ask at once");
+    trusting.t.clock.advance(SignedDuration::from_secs(601));
+    *trusting.web.root_list.lock().unwrap() = Some(trusting.root.list(&[BELOW]));
+    assert_eq!(ask(NOW + 601, 99).await.refusal().1, "MP-120", "revoked by now");
+    assert_eq!(trusting.web.root_asked(), 1);
+}
+
+#[tokio::test]
+async fn an_authority_of_which_nobody_can_tell_is_refused_unless_the_settings_are_lenient() {
+    let good = |trusting: &Trusting| *trusting.web.list.lock().unwrap() = Some(trusting.between.list(&[]));
+    let root = Authority::root("Test Root");
+    let nameless = Arc::new(root.below_at("Test CA", None, None));
+    let strict = Trusting::between(Revocation::Required, None, root.again(), nameless.clone()).await;
+    good(&strict);
+    assert_eq!(strict.seal(&revocable()).await.refusal().1, "MP-120", "its certificate names nobody who could tell");
+    let lenient = Trusting::between(Revocation::IfAvailable, None, root, nameless).await;
+    good(&lenient);
+    assert_eq!(lenient.seal(&revocable()).await.0, 200);
+
+    let only_clients = CrlIssuingDistributionPoint {
+        distribution_point: CrlDistributionPoint { uris: vec![ROOT_CRL_URL.to_owned()] },
+        scope: Some(CrlScope::UserCertsOnly),
+    };
+    let elsewhere = CrlIssuingDistributionPoint {
+        distribution_point: CrlDistributionPoint { uris: vec!["http://crl.root.example.no/other.crl".to_owned()] },
+        scope: None,
+    };
+    let authorities = CrlIssuingDistributionPoint {
+        distribution_point: CrlDistributionPoint { uris: vec![ROOT_CRL_URL.to_owned()] },
+        scope: Some(CrlScope::CaCertsOnly),
+    };
+    for (what, scope, taken) in [
+        ("a list of clients only", only_clients, false),
+        ("a list for another address", elsewhere, false),
+        ("a list of authorities", authorities, true),
+    ] {
+        let trusting = Trusting::start(Revocation::Required, None).await;
+        good(&trusting);
+        *trusting.web.root_list.lock().unwrap() = Some(trusting.root.list_about(&[], Some(scope)));
+        assert_eq!(trusting.seal(&revocable()).await.0 == 200, taken, "{what}");
+    }
+    for (what, list) in [
+        ("nothing", None),
+        ("a stranger's of the same name", Some(Authority::root("Test Root").list(&[]))),
+        ("another authority's", Some(Authority::root("Other Root").list(&[]))),
+        ("no list at all", Some(b"<html>".to_vec())),
+    ] {
+        let trusting = Trusting::start(Revocation::Required, None).await;
+        good(&trusting);
+        *trusting.web.root_list.lock().unwrap() = list;
+        assert_eq!(trusting.seal(&revocable()).await.refusal().1, "MP-120", "{what}");
+    }
 }

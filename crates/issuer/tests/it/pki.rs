@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, CustomExtension,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
-    SerialNumber, SigningKey, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint,
+    CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, SigningKey, date_time_ymd,
 };
 use skybru_issuer::fetch::{Fetch, FetchError};
 use x509_cert::der::asn1::{BitString, GeneralizedTime, ObjectIdentifier, OctetString};
@@ -20,6 +20,11 @@ use x509_ocsp::{
 
 pub(crate) const OCSP_URL: &str = "http://ocsp.example.no/";
 pub(crate) const CRL_URL: &str = "http://crl.example.no/list.crl";
+/// Where roots tell of the authorities below them.
+pub(crate) const ROOT_OCSP_URL: &str = "http://ocsp.root.example.no/";
+pub(crate) const ROOT_CRL_URL: &str = "http://crl.root.example.no/authorities.crl";
+/// The serial number of every authority below another.
+pub(crate) const BELOW: &[u8] = &[0x5B, 0x01];
 
 const TEST_KEY: &str = include_str!("../../../protocol/testdata/rsa2048.pem");
 
@@ -90,9 +95,24 @@ impl Authority {
 
     /// An authority below this one.
     pub(crate) fn below(&self, name: &str) -> Self {
-        let (params, key) = (authority_params(name), KeyPair::generate().unwrap());
+        self.below_at(name, None, Some(ROOT_CRL_URL))
+    }
+
+    /// The same, with the addresses where its own certificate says that this one tells about it.
+    pub(crate) fn below_at(&self, name: &str, ocsp: Option<&str>, list: Option<&str>) -> Self {
+        let (mut params, key) = (authority_params(name), KeyPair::generate().unwrap());
+        params.serial_number = Some(SerialNumber::from_slice(BELOW));
+        params.crl_distribution_points =
+            list.map(|list| CrlDistributionPoint { uris: vec![list.to_owned()] }).into_iter().collect();
+        params.custom_extensions.extend(ocsp.map(ocsp_access));
         let der = params.signed_by(&key, &self.issuer()).unwrap().der().to_vec();
         Self { params, key, der, days: DAYS }
+    }
+
+    /// The same once more, for somebody else to hold.
+    pub(crate) fn again(&self) -> Self {
+        let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
+        Self { params: self.params.clone(), key, der: self.der.clone(), days: self.days }
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
@@ -135,15 +155,18 @@ impl Authority {
             let usual = || (OCSP_URL.to_owned(), CRL_URL.to_owned());
             let (ocsp, list) = seal.places.clone().unwrap_or_else(usual);
             params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![list] }];
-            let description = [oid(&[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]), tlv(0x86, ocsp.as_bytes())];
-            let content = tlv(0x30, &tlv(0x30, &description.concat()));
-            params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content));
+            params.custom_extensions.push(ocsp_access(&ocsp));
         }
         params.signed_by(&key, &self.issuer()).unwrap().der().to_vec()
     }
 
     /// A list that revokes these serial numbers.
     pub(crate) fn list(&self, revoked: &[&[u8]]) -> Vec<u8> {
+        self.list_about(revoked, None)
+    }
+
+    /// The same, restricted to some certificates.
+    pub(crate) fn list_about(&self, revoked: &[&[u8]], scope: Option<CrlIssuingDistributionPoint>) -> Vec<u8> {
         let revoke = |serial: &&[u8]| RevokedCertParams {
             serial_number: SerialNumber::from_slice(serial),
             revocation_time: date_time_ymd(2023, 1, 1),
@@ -151,10 +174,10 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(2023, 11, 1),
-            next_update: date_time_ymd(2023, 12, 1),
+            this_update: date_time_ymd(self.days.0.into(), self.days.1, self.days.2),
+            next_update: date_time_ymd(self.days.0.into(), self.days.1, self.days.3),
             crl_number: SerialNumber::from(1_u64),
-            issuing_distribution_point: None,
+            issuing_distribution_point: scope,
             revoked_certs: revoked.iter().map(revoke).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
@@ -226,6 +249,13 @@ fn authority_params(name: &str) -> CertificateParams {
     params
 }
 
+/// `authorityInfoAccess` with one responder.
+fn ocsp_access(url: &str) -> CustomExtension {
+    let description = [oid(&[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]), tlv(0x86, url.as_bytes())];
+    let content = tlv(0x30, &tlv(0x30, &description.concat()));
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content)
+}
+
 fn oid(contents: &[u8]) -> Vec<u8> {
     tlv(0x06, contents)
 }
@@ -241,7 +271,11 @@ type Answer = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send>;
 pub(crate) struct Web {
     pub(crate) ocsp: Mutex<Answer>,
     pub(crate) list: Mutex<Option<Vec<u8>>>,
+    /// The root's.
+    pub(crate) root_ocsp: Mutex<Answer>,
+    pub(crate) root_list: Mutex<Option<Vec<u8>>>,
     asked: AtomicUsize,
+    root_asked: AtomicUsize,
     slow: AtomicBool,
 }
 
@@ -251,6 +285,9 @@ impl Web {
         Arc::new(Self {
             ocsp: Mutex::new(Box::new(|_| None)),
             list: Mutex::new(None),
+            root_ocsp: Mutex::new(Box::new(|_| None)),
+            root_list: Mutex::new(None),
+            root_asked: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
             slow: AtomicBool::new(false),
         })
@@ -265,28 +302,42 @@ impl Web {
         self.slow.store(true, Ordering::SeqCst);
     }
 
-    /// How often anything was fetched since the last time this was asked.
+    /// How often anything about clients' certificates was fetched since the last time this was asked.
     pub(crate) fn asked(&self) -> usize {
         self.asked.swap(0, Ordering::SeqCst)
+    }
+
+    /// The same about authorities.
+    pub(crate) fn root_asked(&self) -> usize {
+        self.root_asked.swap(0, Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl Fetch for Web {
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        assert_eq!(url, CRL_URL);
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let list = self.list.lock().unwrap().clone();
+        let (list, asked) = match url {
+            CRL_URL => (&self.list, &self.asked),
+            ROOT_CRL_URL => (&self.root_list, &self.root_asked),
+            other => panic!("nobody names {other}"),
+        };
+        asked.fetch_add(1, Ordering::SeqCst);
+        let list = list.lock().unwrap().clone();
         list.ok_or_else(|| FetchError { url: url.to_owned(), problem: "no route".to_owned() })
     }
 
     async fn post(&self, url: &str, content_type: &str, body: Vec<u8>) -> Result<Vec<u8>, FetchError> {
-        assert_eq!((url, content_type), (OCSP_URL, "application/ocsp-request"));
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(content_type, "application/ocsp-request");
+        let (responder, asked) = match url {
+            OCSP_URL => (&self.ocsp, &self.asked),
+            ROOT_OCSP_URL => (&self.root_ocsp, &self.root_asked),
+            other => panic!("nobody names {other}"),
+        };
+        asked.fetch_add(1, Ordering::SeqCst);
         for _ in 0..if self.slow.load(Ordering::SeqCst) { 100 } else { 0 } {
             tokio::task::yield_now().await;
         }
-        let answer = (self.ocsp.lock().unwrap())(&body);
+        let answer = (responder.lock().unwrap())(&body);
         answer.ok_or_else(|| FetchError { url: url.to_owned(), problem: "no route".to_owned() })
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use skybru_protocol::jose::SigningKey;
 use x509_ocsp::CertStatus;
 
-use crate::pki::{Authority, Seal, revoked};
+use crate::pki::{Authority, BELOW, Seal, revoked};
 use crate::support::server::{Server, onboard, registry, settings};
 
 const TEST_KEY: &str = include_str!("../../../protocol/testdata/rsa2048.pem");
@@ -34,8 +34,10 @@ fn a_certificate_counts_until_its_authority_takes_it_back() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let today = now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let (year, month) = (u16::try_from(today.year()).unwrap(), u8::try_from(today.month()).unwrap());
-    let root = Authority::root("Test Root");
-    let mut between = root.below("Test CA");
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let place = format!("http://{}", listener.local_addr().unwrap());
+    let mut root = Authority::root("Test Root");
+    let mut between = root.below_at("Test CA", None, Some(&format!("{place}/authorities")));
     between.days = (year, month, 1, 28);
     if today.day() >= 28 {
         between.days = (year + u16::from(month == 12), month % 12 + 1, 1, 28);
@@ -43,12 +45,12 @@ fn a_certificate_counts_until_its_authority_takes_it_back() {
             between.days = (year, month, 1, 28);
         }
     }
+    root.days = between.days;
     let between = Arc::new(between);
 
-    // The authority's responder, over HTTP.
+    // The authority's responder and the root's list, over HTTP.
+    let authorities = Arc::new(Mutex::new(root.list(&[])));
     let (status, asked) = (Arc::new(Mutex::new(Some(CertStatus::good()))), Arc::new(AtomicUsize::new(0)));
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-    let place = format!("http://{}", listener.local_addr().unwrap());
     let answer = {
         let (between, status, asked) = (between.clone(), status.clone(), asked.clone());
         move |question: Bytes| async move {
@@ -57,7 +59,11 @@ fn a_certificate_counts_until_its_authority_takes_it_back() {
             status.map(|status| between.ocsp(&question, status, false)).ok_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR)
         }
     };
-    let router = Router::new().route("/ocsp", post(answer)).route("/list", get(async || axum::http::StatusCode::NOT_FOUND));
+    let of_authorities = authorities.clone();
+    let router = Router::new()
+        .route("/ocsp", post(answer))
+        .route("/list", get(async || axum::http::StatusCode::NOT_FOUND))
+        .route("/authorities", get(move || async move { of_authorities.lock().unwrap().clone() }));
     runtime.spawn(async move { axum::serve(listener, router).await });
 
     std::fs::write(folder.path().join("root.pem"), pem(&root.der)).unwrap();
@@ -119,6 +125,10 @@ fn a_certificate_counts_until_its_authority_takes_it_back() {
     assert!(until_refused("revoked").contains("invalid certificate"));
     *status.lock().unwrap() = Some(CertStatus::good());
     while ask(&format!("again {}", now())).0 != 200 {}
+    *authorities.lock().unwrap() = root.list(&[BELOW]);
+    assert!(until_refused("revoked with its authority").contains("invalid certificate"));
+    *authorities.lock().unwrap() = root.list(&[]);
+    while ask(&format!("once more {}", now())).0 != 200 {}
     *status.lock().unwrap() = None;
     assert!(until_refused("silent").contains("invalid certificate"), "nobody can tell, and that is not good enough");
 }
