@@ -10,7 +10,6 @@ mod server;
 mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -20,7 +19,6 @@ use axum::routing::{get, post};
 use skybru_core::Ctx;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 pub use metrics::metrics_routes;
 pub use report::TraceId;
@@ -34,9 +32,6 @@ const TOKEN_BODY_LIMIT: usize = 32 * 1024;
 
 /// The largest body of a self-service request, in bytes: five keys of 4096 bits with their certificates fit well.
 const API_BODY_LIMIT: usize = 256 * 1024;
-
-/// A request that takes longer is answered with 408.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Token endpoint, key set, discovery document and health of one issuer, at every path where known clients look for them.
 pub fn issuer_routes(issuer: Arc<Issuer>) -> Router {
@@ -74,7 +69,6 @@ pub fn selfservice_routes(service: Arc<SelfService>) -> Router {
 fn finish(router: Router, body_limit: usize, ctx: Ctx) -> Router {
     // One stack, the outermost first: each layer that a router is given by itself is one more boxed service for every request.
     let layers = ServiceBuilder::new()
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CatchPanicLayer::custom(report::panicked))
         .layer(axum::middleware::from_fn_with_state(ctx, report::report))
         .layer(DefaultBodyLimit::max(body_limit));

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,24 +18,39 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::timeout::TimeoutLayer;
 
 /// How much one listener puts up with.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at once; further callers wait.
     pub connections: usize,
-    /// From the first byte to the end of the TLS handshake, and from there to the end of the headers.
+    /// From the first byte to the end of the TLS handshake, and from there to the end of the headers. So long a connection may also be
+    /// silent before its first request, and between two requests of HTTP/1.1.
     pub header_timeout: Duration,
+    /// From the headers to the answer, the body's arrival included. What takes longer is answered with 408.
+    pub request_timeout: Duration,
     /// How long running requests may go on after the stop was asked for.
     pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 10_000, header_timeout: Duration::from_secs(10), drain: Duration::from_secs(10) }
+        Self {
+            connections: 10_000,
+            header_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(15),
+            drain: Duration::from_secs(10),
+        }
     }
 }
+
+/// The largest head of a request, in bytes: twice the largest assertion, which one known client puts into the address.
+const HEAD_LIMIT: u32 = 64 * 1024;
+
+/// So often a caller who keeps an HTTP/2 connection must show that it is still there.
+const PING: Duration = Duration::from_secs(20);
 
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -106,14 +122,38 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100).max_header_list_size(16 * 1024);
-    let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEAD_LIMIT as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(HEAD_LIMIT)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asks = Arc::clone(&has_asked);
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         request
-    }));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
+    });
+    // Here and not among the router's layers, each of which would be one more boxed service for every request.
+    let service = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.request_timeout).layer(service);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = watcher.watch(connection.into_owned());
+    tokio::pin!(connection);
+    // Whoever says nothing, or too little to tell which HTTP it is, is asked for no headers yet: nobody else would hang up on it.
+    let outcome = tokio::select! {
+        outcome = &mut connection => outcome,
+        () = tokio::time::sleep(limits.header_timeout) => {
+            if !has_asked.load(Ordering::Relaxed) {
+                tracing::debug!("a caller said nothing");
+                return;
+            }
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
         tracing::debug!(error, "connection ended early");
     }
 }

@@ -27,14 +27,17 @@ pub(crate) struct LifetimeOptions {
 pub(crate) struct ListenerOptions {
     /// Connections at once; further callers wait.
     pub(crate) connections: usize,
-    /// Seconds from the first byte to the end of the TLS handshake, and from there to the end of the headers.
+    /// Seconds from the first byte to the end of the TLS handshake, and from there to the end of the headers; and how long a connection
+    /// may say nothing.
     pub(crate) header_seconds: u32,
+    /// Seconds from the headers to the answer, the body's arrival included.
+    pub(crate) request_seconds: u32,
     /// Seconds that running requests may go on after the stop.
     pub(crate) drain_seconds: u32,
 }
 
 impl Default for ListenerOptions {
     fn default() -> Self {
-        Self { connections: 10_000, header_seconds: 10, drain_seconds: 10 }
+        Self { connections: 10_000, header_seconds: 10, request_seconds: 15, drain_seconds: 10 }
     }
 }

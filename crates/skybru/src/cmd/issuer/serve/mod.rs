@@ -259,13 +259,14 @@ async fn listen_on(setting: &str, address: &str) -> Result<TcpListener> {
 /// How much each listener puts up with.
 fn listener_limits(options: &ServerOptions) -> Result<Limits> {
     let given = options.limits;
-    if given.connections == 0 || given.header_seconds == 0 {
-        bail!("setting server.limits: connections and header-seconds must be at least 1");
+    if given.connections == 0 || given.header_seconds == 0 || given.request_seconds == 0 {
+        bail!("setting server.limits: connections, header-seconds and request-seconds must be at least 1");
     }
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     Ok(Limits {
         connections: given.connections,
         header_timeout: seconds(given.header_seconds),
+        request_timeout: seconds(given.request_seconds),
         drain: seconds(given.drain_seconds),
     })
 }
