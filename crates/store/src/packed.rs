@@ -251,12 +251,35 @@ impl Clients {
         places.filter_map(|place| self.client(*place).map(Arc::new))
     }
 
+    /// The places of the same clients, each with the time when it was registered: from the one at `from` in no particular order, `most`
+    /// at most.
+    pub(crate) fn places_of(&self, organisation: OrgNumber, from: usize, most: usize) -> Vec<(Timestamp, u32)> {
+        let places = self.of.get(&organisation).into_iter().flatten();
+        places.skip(from).take(most).filter_map(|place| Some((self.created(*place)?, *place))).collect()
+    }
+
+    fn created(&self, place: u32) -> Option<Timestamp> {
+        let mut bytes = Bytes(&self.slot(place)?.own);
+        for _ in 0..TEXTS {
+            bytes.text()?;
+        }
+        bytes.time()
+    }
+
+    /// The client at a place.
+    pub(crate) fn at(&self, place: u32) -> Option<Arc<Client>> {
+        self.client(place).map(Arc::new)
+    }
+
     /// The clients that an organisation owns or registered for others.
     pub(crate) fn of(&self, organisation: OrgNumber) -> impl Iterator<Item = Arc<Client>> {
         let places = self.of.get(&organisation).into_iter().flatten();
         places.filter_map(|place| self.client(*place).map(Arc::new))
     }
 }
+
+/// So many texts stand before the times: id, name, description, organisation, supplier.
+const TEXTS: usize = 5;
 
 /// Stands for the client's id in a shape.
 static NOBODY: std::sync::LazyLock<ClientId> = std::sync::LazyLock::new(|| "-".parse().expect("a dash is a client id"));

@@ -3,6 +3,7 @@
 //! Field names are those of Digdir's self-service API. Nothing is ever deleted: what is taken away becomes inactive or denied.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -263,6 +264,10 @@ pub enum RegistryError {
     },
 }
 
+/// Where a client lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientPlace(u32);
+
 impl Client {
     /// Which platform registered it in others' names, if one did.
     pub fn registered_by(&self) -> Option<&str> {
@@ -382,6 +387,20 @@ impl Registry {
         self.accesses.range(start..).take_while(move |((of, _), _)| *of == scope).map(|(_, access)| access)
     }
 
+    /// Accesses to one scope, by organisation: of those after `after`, `most` at most.
+    pub fn accesses_after(&self, scope: &ScopeName, after: Option<OrgNumber>, most: usize) -> impl Iterator<Item = &ScopeAccess> {
+        let start = match after {
+            Some(org) => Bound::Excluded((scope.clone(), org)),
+            None => Bound::Included((scope.clone(), OrgNumber::LOWEST)),
+        };
+        let scope = scope.clone();
+        self.accesses
+            .range((start, Bound::Unbounded))
+            .take_while(move |((of, _), _)| *of == scope)
+            .map(|(_, access)| access)
+            .take(most)
+    }
+
     /// All accesses of one organisation, by scope.
     pub fn accesses_of(&self, consumer: OrgNumber) -> impl Iterator<Item = &ScopeAccess> {
         let scopes = self.granted.get(&consumer).into_iter().flatten();
@@ -401,6 +420,21 @@ impl Registry {
     /// The clients that an organisation owns, and those that it registered for others; in the order registered.
     pub fn clients_of(&self, organisation: OrgNumber) -> impl Iterator<Item = Arc<Client>> {
         self.clients.of(organisation)
+    }
+
+    /// Where an organisation's clients lie, each with the time when it was registered: a piece of all, so that a listing of very many holds
+    /// nobody up. A place is good for [`Registry::client_at`] until the registry is read anew; then another client may lie there.
+    pub fn client_places(&self, organisation: OrgNumber, from: usize, most: usize) -> Vec<(Timestamp, ClientPlace)> {
+        self.clients
+            .places_of(organisation, from, most)
+            .into_iter()
+            .map(|(created, place)| (created, ClientPlace(place)))
+            .collect()
+    }
+
+    /// The client that lies there.
+    pub fn client_at(&self, place: ClientPlace) -> Option<Arc<Client>> {
+        self.clients.at(place.0)
     }
 
     /// The clients that a platform registered in others' names, in the order registered.

@@ -30,7 +30,7 @@ pub struct AccessView {
 }
 
 impl AccessView {
-    fn new(registry: &Registry, access: &ScopeAccess) -> Self {
+    pub(super) fn new(registry: &Registry, access: &ScopeAccess) -> Self {
         let name = |org: OrgNumber| registry.organisation(org).map(|organisation| organisation.name.clone());
         let owner = registry.scope(&access.scope).map(|scope| scope.owner_orgno);
         Self {
@@ -47,31 +47,6 @@ impl AccessView {
 }
 
 impl SelfService {
-    /// Accesses to the caller's own scopes: to one scope, of one organisation, or all. Denied ones only when asked for.
-    pub fn accesses(
-        &self,
-        caller: &Caller,
-        scope: Option<&str>,
-        consumer: Option<&str>,
-        inactive_too: bool,
-    ) -> Result<Vec<AccessView>, ApiError> {
-        caller.must(Right::ReadScopes)?;
-        let consumer = consumer.map(parse_org).transpose()?;
-        self.registry.read(|registry| {
-            let scopes = match scope {
-                Some(scope) => vec![&own_scope(registry, caller, scope)?.name],
-                None => registry.scopes().filter(|scope| scope.owner_orgno == caller.org()).map(|scope| &scope.name).collect(),
-            };
-            let shown = |access: &&ScopeAccess| inactive_too || access.state != AccessState::Denied;
-            // Of one organisation, each scope has one access at most; of all, they are looked up scope by scope.
-            let accesses: Vec<&ScopeAccess> = match consumer {
-                Some(org) => scopes.into_iter().filter_map(|scope| registry.access(scope, org)).collect(),
-                None => scopes.into_iter().flat_map(|scope| registry.accesses_to(scope)).collect(),
-            };
-            Ok(accesses.into_iter().filter(shown).map(|access| AccessView::new(registry, access)).collect())
-        })
-    }
-
     /// What others have granted to the caller.
     pub fn granted(&self, caller: &Caller) -> Result<Vec<AccessView>, ApiError> {
         caller.must(Right::ReadGranted)?;
@@ -109,6 +84,6 @@ impl SelfService {
 }
 
 /// Exactly 400 for a wrong number: digdirator turns that, and nothing else, into a condition on its resource.
-fn parse_org(text: &str) -> Result<OrgNumber, ApiError> {
+pub(super) fn parse_org(text: &str) -> Result<OrgNumber, ApiError> {
     text.parse().map_err(|e: skybru_core::org::OrgNumberError| ApiError::field("ScopeAccess", "consumer_orgno", e.to_string()))
 }

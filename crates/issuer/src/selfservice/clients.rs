@@ -22,7 +22,7 @@ pub struct ClientFilter {
 pub(super) const ALTINN: &str = "altinn";
 
 impl SelfService {
-    /// The caller's clients, oldest first.
+    /// The caller's clients, oldest first, all at once: for those who know that there are few.
     pub fn clients(&self, caller: &Caller, filter: ClientFilter) -> Result<Vec<Client>, ApiError> {
         caller.must(Right::ReadClients)?;
         let mut clients: Vec<Client> = self.registry.read(|registry| {
@@ -31,12 +31,6 @@ impl SelfService {
         });
         clients.sort_by(|a, b| (a.created, &a.client_id).cmp(&(b.created, &b.client_id)));
         Ok(clients)
-    }
-
-    /// The same, as they go out.
-    pub fn client_views(&self, caller: &Caller, filter: ClientFilter) -> Result<Vec<ClientView>, ApiError> {
-        let clients = self.clients(caller, filter)?;
-        Ok(self.registry.read(|registry| clients.iter().map(|client| ClientView::new(registry, client, None)).collect()))
     }
 
     /// One client.
@@ -136,7 +130,7 @@ pub(super) fn mark_as(client: &mut Client, platform: &str) {
 
 /// Whether a client is the caller's: its own, or one that it registered as a supplier. A supplier's client is the supplier's to change, not
 /// the customer's.
-fn is_own(client: &Client, caller: &Caller) -> bool {
+pub(super) fn is_own(client: &Client, caller: &Caller) -> bool {
     client.supplier_orgno.unwrap_or(client.client_orgno) == caller.org()
 }
 

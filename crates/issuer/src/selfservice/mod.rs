@@ -18,6 +18,7 @@ mod keys;
 mod onbehalfof;
 pub mod openapi;
 mod organisations;
+mod pages;
 mod scopes;
 mod secrets;
 
@@ -39,6 +40,7 @@ pub use error::{ApiError, Problem};
 pub use keys::{KeySetInput, KeySetView, KeyView};
 pub use onbehalfof::{OnBehalfOfInput, OnBehalfOfView};
 pub use organisations::OrganisationInput;
+pub(crate) use pages::{PAGE, Pages};
 pub use scopes::{ScopeInput, ScopeView};
 
 use crate::issuer::Issuer;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Extension, Json, Router, body::Bytes};
+use axum::{Extension, Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use skybru_store::registry::AccessState;
@@ -17,7 +18,7 @@ mod acting;
 mod altinn;
 
 use super::report::{Failure, TraceId};
-use crate::selfservice::{ApiError, Caller, ClientFilter, SelfService};
+use crate::selfservice::{ApiError, Caller, ClientFilter, PAGE, Pages, SelfService};
 
 type Service = State<Arc<SelfService>>;
 
@@ -107,6 +108,42 @@ impl Call {
     }
 }
 
+impl Call {
+    /// A listing: whole when it is short, and made while it is sent when it is not.
+    fn answer_in_pages<T: Serialize + Send + 'static>(self, result: Result<Pages<T>, ApiError>) -> Response {
+        let mut pages = match result {
+            Ok(pages) => pages,
+            Err(error) => return self.answer::<()>(StatusCode::OK, Err(error)),
+        };
+        let mut first = Vec::new();
+        for page in pages.by_ref() {
+            first.extend(page);
+            if first.len() >= PAGE {
+                return array(first, pages);
+            }
+        }
+        self.answer(StatusCode::OK, Ok(first))
+    }
+}
+
+/// A JSON array of which the rest comes while it is sent. What cannot be written ends the answer early: half an array is no JSON, and so
+/// nobody takes it for a whole one.
+fn array<T: Serialize + Send + 'static>(first: Vec<T>, rest: Pages<T>) -> Response {
+    let pages = std::iter::once(first).chain(rest).filter(|page| !page.is_empty());
+    let pieces = pages.enumerate().map(|(number, page)| {
+        let mut bytes = serde_json::to_vec(&page)?;
+        // Between two pages stands a comma instead of both brackets.
+        bytes.pop();
+        if let (true, Some(bracket)) = (number > 0, bytes.first_mut()) {
+            *bracket = b',';
+        }
+        Ok::<_, serde_json::Error>(Bytes::from(bytes))
+    });
+    let pieces = pieces.chain(std::iter::once_with(|| Ok(Bytes::from_static(b"]"))));
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (headers, Body::from_stream(futures_util::stream::iter(pieces))).into_response()
+}
+
 impl axum::extract::FromRequestParts<Arc<SelfService>> for Call {
     type Rejection = Response;
 
@@ -129,8 +166,8 @@ fn body<T: DeserializeOwned>(bytes: Result<Bytes, BytesRejection>) -> Result<T, 
 }
 
 async fn clients(call: Call) -> Response {
-    let result = call.caller().and_then(|caller| call.service.client_views(&caller, call.client_filter()?));
-    call.answer(StatusCode::OK, result)
+    let result = call.caller().and_then(|caller| call.service.client_pages(&caller, call.client_filter()?));
+    call.answer_in_pages(result)
 }
 
 async fn client(call: Call, Path(id): Path<String>) -> Response {
@@ -212,9 +249,9 @@ async fn deactivate_scope(call: Call) -> Response {
 async fn accesses(call: Call) -> Response {
     let result = call.caller().and_then(|caller| {
         let filter = call.filter()?;
-        call.service.accesses(&caller, filter.scope.as_deref(), filter.consumer_orgno.as_deref(), filter.inactive)
+        call.service.access_pages(&caller, filter.scope.as_deref(), filter.consumer_orgno.as_deref(), filter.inactive)
     });
-    call.answer(StatusCode::OK, result)
+    call.answer_in_pages(result)
 }
 
 async fn granted(call: Call) -> Response {
