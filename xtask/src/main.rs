@@ -1,5 +1,6 @@
 //! `cargo xtask`: what continuous integration runs. Ships nothing.
 
+mod fuzz;
 mod r#gen;
 
 use std::process::Command;
@@ -25,6 +26,14 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Fuzzes what comes from outside: all targets, or one. What breaks is kept in fuzz/artifacts
+    Fuzz {
+        /// One of `fuzz/fuzz_targets`; all when absent
+        target: Option<String>,
+        /// How long each
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measures a promise in a release build: `cargo xtask bench issuer --help` tells more
     Bench {
         /// What to measure, and how
@@ -41,7 +50,7 @@ struct Step {
     optional_tool: Option<&'static str>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { name: "format", command: &["cargo", "fmt", "--all", "--check"], environment: &[], optional_tool: None },
     Step {
         name: "lints",
@@ -62,6 +71,7 @@ const STEPS: [Step; 6] = [
         environment: &[("INSTA_UPDATE", "no")],
         optional_tool: None,
     },
+    Step { name: "fuzzing", command: &["cargo", "xtask", "fuzz", "--seconds", "10"], environment: &[], optional_tool: None },
     Step {
         name: "documentation",
         command: &["cargo", "doc", "--workspace", "--no-deps", "--locked"],
@@ -74,6 +84,7 @@ fn main() -> Result<()> {
     match Cli::parse().task {
         Task::Ci => ci(),
         Task::Gen { check } => r#gen::run(check),
+        Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Bench { arguments } => bench(&arguments),
     }
 }
