@@ -2,8 +2,8 @@
 //! time. Afterwards the audit log must prove: no assertion became two tokens, and no token left that is not written down. And no verifier
 //! that keeps the key set as long as it is told met a key that it could not find.
 //!
-//! Twenty seconds, and on a busy machine as many more as it takes until enough has happened; `FAULT_SECONDS` makes it longer. `FAULT_SEED`
-//! repeats a run's choices.
+//! Twenty seconds, and on a busy machine as many more as it takes until enough has happened; `FAULT_SECONDS` makes it longer,
+//! `FAULT_ROTATIONS` goes on until the keys have changed so often. `FAULT_SEED` repeats a run's choices.
 
 pub(crate) mod node;
 mod proxy;
@@ -32,9 +32,9 @@ const WORKERS: usize = 8;
 /// Verifiers at work at once.
 const VERIFIERS: usize = 4;
 
-/// One client asks for everything here. Keys live for seconds: prepared for at least two and a half, kept for eleven.
+/// One client asks for everything here. Keys live for seconds: prepared for at least 1.75, kept for eleven.
 const SETTINGS: &str = "client-requests-per-second = 0\norganisation-requests-per-second = 0\n\
-     [server.lifetimes]\nkey-set-cache = \"1s\"\nlongest-token = \"10s\"\nrotate = \"1s\"\nrotate-wait = \"0s\"\npace = \"500ms\"";
+     [server.lifetimes]\nkey-set-cache = \"1s\"\nlongest-token = \"10s\"\nrotate = \"1s\"\nrotate-wait = \"0s\"\npace = \"250ms\"";
 
 struct Dice(SeededRandomness);
 
@@ -72,6 +72,13 @@ struct Seen {
     kids: BTreeSet<String>,
     /// The last tokens, for verifiers.
     recent: Vec<String>,
+}
+
+impl Seen {
+    /// How often another key signed than before.
+    fn rotations(&self) -> usize {
+        self.kids.len().saturating_sub(1)
+    }
 }
 
 struct Load {
@@ -283,6 +290,7 @@ pub(crate) fn onboard(node: &Node) -> String {
 async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down() {
     let (Some(mut database), Some(mut replay)) = (postgres(), valkey()) else { return };
     let (length, chosen) = (number("FAULT_SECONDS", 20), number("FAULT_SEED", u64::from(std::process::id())));
+    let rotations = usize::try_from(number("FAULT_ROTATIONS", length / 5)).unwrap();
     eprintln!("FAULT_SEED={chosen}");
     let folder = tempfile::tempdir().unwrap();
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(6)).build().unwrap();
@@ -325,9 +333,10 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
     let (mut broken, mut replay_kills) = (0, 0);
     let (begun, least) = (Instant::now(), Duration::from_secs(length));
     // A busy machine gets more time to let the same happen.
+    let most = least * 4 + Duration::from_secs(10) * u32::try_from(rotations).unwrap();
     let is_enough = |broken: usize| {
         let seen = load.seen.lock().unwrap();
-        enough(&seen, broken, length) || begun.elapsed() > least * 4
+        enough(&seen, broken, rotations) || begun.elapsed() > most
     };
     while begun.elapsed() < least || !is_enough(broken) {
         break_something(&dice, &mut nodes, &mut database, &mut replay, &mut replay_kills).await;
@@ -347,15 +356,15 @@ async fn nothing_is_accepted_twice_and_nothing_issued_that_is_not_written_down()
     }
     let seen = load.seen.lock().unwrap();
     prove(&nodes[0], &seen, broken);
-    let _ = writeln!(std::io::stderr(), "{} keys signed; {checks}", seen.kids.len());
+    let _ = writeln!(std::io::stderr(), "{} rotations in {:?}; {checks}", seen.rotations(), begun.elapsed());
     assert_eq!(checks.wrong, Vec::<String>::new(), "every token verifies everywhere");
-    assert!(enough(&seen, broken, length) && checks.good > 100, "too little happened to prove anything");
+    assert!(enough(&seen, broken, rotations) && checks.good > 100, "too little happened to prove anything");
 }
 
 /// Whether so much has happened that it proves something.
-fn enough(seen: &Seen, broken: usize, seconds: u64) -> bool {
+fn enough(seen: &Seen, broken: usize, rotations: usize) -> bool {
     let replayed = seen.statuses.get(&400).copied().unwrap_or_default();
-    seen.tokens.len() > 50 && replayed > 50 && broken > 3 && seen.kids.len() as u64 > seconds / 5
+    seen.tokens.len() > 50 && replayed > 50 && broken > 3 && seen.rotations() >= rotations
 }
 
 fn prove(node: &Node, seen: &Seen, broken: usize) {
