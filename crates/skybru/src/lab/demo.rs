@@ -123,6 +123,8 @@ impl Lab {
             }},
             // The provider acts by default; the operator with `skybru registry --as operator`.
             "registry": {"api": info.selfservice, "client": "provider"},
+            // For `issuer audit`, which reads the lab's log beside it.
+            "server": {"data": ".", "operator": OPERATOR.number, "api-listen": "127.0.0.1:0"},
         });
         if let Some(target) = self.google_target() {
             settings["targets"]["demo-google"] = target;

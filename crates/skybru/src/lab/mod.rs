@@ -13,6 +13,7 @@ mod tls;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -112,6 +113,9 @@ pub(crate) struct DemoInfo {
     pub(crate) config_file: PathBuf,
 }
 
+/// So often it is looked whether counted refusals are due.
+const TALLY_PACE: Duration = Duration::from_secs(5);
+
 const REGION: &str = "eu-north-1";
 const ACCOUNT: &str = "123456789012";
 
@@ -162,7 +166,8 @@ impl Lab {
         let database = folder.join("skybru.db");
         let store = SqliteStore::open(&database, &ctx).with_context(|| format!("cannot open {}", database.display()))?;
         let store = Arc::new(store);
-        let registry = Arc::new(LiveRegistry::load(store.clone()).await.context("cannot read the registry")?);
+        let registry = LiveRegistry::load(store.clone()).await.context("cannot read the registry")?;
+        let registry = Arc::new(registry.audited(Ledger::together(store.clone()), Arc::clone(&ctx.clock)));
         let keys = KeyRing::single(signing_key(&folder, "issuer-key.jwk")?);
         let issuer = |url, profile| {
             let settings = IssuerSettings { url, profile, token_lifetime_seconds: 120, time_rules: TimeRules::default() };
@@ -170,7 +175,7 @@ impl Lab {
         };
         let maskinporten = issuer(maskinporten_url, Profile::Maskinporten);
         let skyporten = issuer(skyporten_url, Profile::Skyporten { cloud_metadata: true });
-        let service = Arc::new(SelfService::new(maskinporten.clone()));
+        let service = Arc::new(SelfService::new(maskinporten.clone()).with_audit(store.clone()));
 
         let (access_key_id, secret) = root_key(&folder, &ctx)?;
         let aws = AwsSim::start(AwsSimOptions {
@@ -205,6 +210,7 @@ impl Lab {
         let stop = CancellationToken::new();
         let config =
             |router, listener| tokio::spawn(serve(listener, Some(tls.config.clone()), router, Limits::default(), stop.clone()));
+        tokio::spawn(write_tallies([maskinporten.clone(), skyporten.clone()], stop.clone()));
         let servers = vec![
             config(selfservice_routes(service.clone()), listeners.selfservice),
             config(issuer_routes(maskinporten.clone()), listeners.maskinporten),
@@ -309,6 +315,17 @@ impl DemoInfo {
             client_id: String::new(),
             client_jwk_file: folder.join("client.jwk"),
             config_file: folder.join("skybru.toml"),
+        }
+    }
+}
+
+/// Refusals that are counted go into the audit log once a minute. Those of the last minute are lost when the lab stops.
+async fn write_tallies(issuers: [Arc<Issuer>; 2], stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TALLY_PACE)).await.is_some() {
+        for issuer in &issuers {
+            if let Err(error) = issuer.write_tally(false).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "counted refusals cannot be written down now");
+            }
         }
     }
 }
