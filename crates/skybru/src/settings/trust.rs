@@ -29,6 +29,9 @@ pub(crate) struct CompatOptions {
     pub(crate) on_behalf_of: bool,
     /// The check digits of `pid`: `both`, or those that numbers have `from-2032`.
     pub(crate) pid: String,
+    /// The check digit of organisation numbers: `strict`. Another word is refused with the reason: a number names whom a token is for, and
+    /// consumers, clouds' policies and this program's own tools would each have to take one that names nobody.
+    pub(crate) orgno_checksum: String,
     /// Unregistered European clients with an e-seal may have scopes with `supports_european_businesses`.
     pub(crate) european_seals: bool,
     /// The oldest `iat` that is taken, in seconds. Digdir's documentation, read literally, says 10.
@@ -51,6 +54,7 @@ impl Default for CompatOptions {
             rar_aliases: false,
             on_behalf_of: false,
             pid: "both".to_owned(),
+            orgno_checksum: "strict".to_owned(),
             european_seals: false,
             max_iat_age: 120,
             exp_rounding: true,

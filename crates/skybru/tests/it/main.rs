@@ -4,6 +4,7 @@
 
 mod agent;
 mod agent_apis;
+mod altinn_source;
 mod backup;
 mod bad_input;
 mod business_certificates;
@@ -18,12 +19,15 @@ mod handbook;
 mod hostile;
 mod keys;
 mod kit;
+mod lab_audit;
+mod limits;
 mod mistakes;
 mod operations;
 #[path = "../../../issuer/tests/it/pki.rs"]
 #[expect(dead_code, reason = "made for the issuer's own tests")]
 mod pki;
 mod private_issuer;
+mod publish;
 mod registry;
 mod restart;
 mod rotate;

@@ -19,6 +19,11 @@ fn each_mistake_in_the_settings_of_trust_is_named_by_its_key() {
             "setting issuers.apis.compat.multi-scope: expected join, reject or first, found \"maybe\"",
         ),
         (compat, "pid = \"none\"", "setting issuers.apis.compat.pid: expected both or from-2032, found \"none\""),
+        (
+            compat,
+            "orgno-checksum = \"format\"",
+            "setting issuers.apis.compat.orgno-checksum: only strict is possible, found \"format\"",
+        ),
         (compat, "forbidden-as = 401", "setting issuers.apis.compat.forbidden-as: expected 403 or 400, found 401"),
         (compat, "colour = \"blue\"", "colour"),
         (certificates, "anchors = []", "setting issuers.apis.certificates.anchors: expected at least one PEM file"),

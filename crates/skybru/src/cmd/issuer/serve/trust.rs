@@ -86,6 +86,14 @@ fn compat(name: &str, options: &CompatOptions) -> Result<Compat> {
         "from-2032" => PersonCheck::From2032,
         other => bail!("{}: expected both or from-2032, found {other:?}", key("pid")),
     };
+    if options.orgno_checksum != "strict" {
+        bail!(
+            "{}: only strict is possible, found {:?}: a number whose check digit is wrong names no organisation, and one that is accepted \
+             here would stand in tokens; synthetic organisations (2…, 3…, 4…) have right check digits, so tests need no other",
+            key("orgno-checksum"),
+            options.orgno_checksum
+        );
+    }
     if options.forbidden_as != 403 && options.forbidden_as != 400 {
         bail!("{}: expected 403 or 400, found {}", key("forbidden-as"), options.forbidden_as);
     }
