@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use crate::serve::{Server, registry, run, settings};
+use crate::support::server::{Server, registry, run, settings};
 use crate::support::{program, stderr};
 
 const SUPPLIER: &str = "889640782";

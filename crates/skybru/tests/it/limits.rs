@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::serve::{Server, settings};
+use crate::support::server::{Server, settings};
 use crate::support::{program, stderr};
 
 /// A server that is quick to lose patience, and its first port.
