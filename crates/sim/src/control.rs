@@ -34,8 +34,47 @@ pub struct ControlSettings {
 
 /// A body that does not say what to control.
 #[derive(Debug, thiserror::Error)]
-#[error("the control settings cannot be read")]
-pub struct ControlError(#[from] serde_json::Error);
+pub enum ControlError {
+    /// It is no JSON of that shape.
+    #[error("the control settings cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+    /// A member has a value that makes no sense.
+    #[error("{member} is {found}: expected {expected}")]
+    OutOfRange {
+        /// Its name.
+        member: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        found: i64,
+    },
+}
+
+/// A hundred years: further away no clock, and no token, can be.
+const FARTHEST_SECONDS: i64 = 100 * 365 * 24 * 60 * 60;
+/// A day: longer no change spreads, and no simulated role gives credentials.
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+impl ControlSettings {
+    /// Whether every member has a sensible value.
+    ///
+    /// # Errors
+    /// Names the first member that has not, and what it may be.
+    pub fn check(&self) -> Result<(), ControlError> {
+        let within = |member, found: i64, smallest: i64, largest: i64, expected| {
+            if (smallest..=largest).contains(&found) { Ok(()) } else { Err(ControlError::OutOfRange { member, expected, found }) }
+        };
+        let shift = self.clock_shift_seconds;
+        within("clock_shift_seconds", shift, -FARTHEST_SECONDS, FARTHEST_SECONDS, "seconds within a hundred years of now")?;
+        let delay = self.propagation_delay_seconds.into();
+        within("propagation_delay_seconds", delay, 0, DAY_SECONDS, "0 to 86400 seconds, a day")?;
+        let exchanges = self.exchanges_per_minute.into();
+        within("exchanges_per_minute", exchanges, 0, 1_000_000, "0 (any number) to 1000000")?;
+        // Credentials of no time would be dead at birth; without a bound the member is left out.
+        let longest = self.credential_seconds.map_or(1, i64::from);
+        within("credential_seconds", longest, 1, DAY_SECONDS, "1 to 86400 seconds, or nothing at all for no bound")
+    }
+}
 
 /// The settings in force, and the clock that they move.
 pub struct Control {
@@ -65,6 +104,7 @@ impl Control {
     /// Puts in force what a request's body says.
     pub fn set_from(&self, body: &[u8]) -> Result<ControlSettings, ControlError> {
         let settings: ControlSettings = serde_json::from_slice(body)?;
+        settings.check()?;
         self.set(settings);
         Ok(settings)
     }
@@ -90,6 +130,29 @@ mod tests {
         assert_eq!(control.ends(100, 3_700), 3_700);
         control.set_from(br#"{"credential_seconds": 60}"#).unwrap();
         assert_eq!((control.ends(100, 3_700), control.ends(100, 130)), (160, 130));
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_refused_by_name_and_changes_nothing() {
+        let (control, _) = Control::new(&Ctx::fixed(0, 1).0);
+        control.set_from(br#"{"credential_seconds": 60}"#).unwrap();
+        for (body, message) in [
+            (
+                r#"{"credential_seconds": 0}"#,
+                "credential_seconds is 0: expected 1 to 86400 seconds, or nothing at all for no bound",
+            ),
+            (r#"{"propagation_delay_seconds": 90000}"#, "propagation_delay_seconds is 90000: expected 0 to 86400 seconds, a day"),
+            (r#"{"exchanges_per_minute": 4000000000}"#, "exchanges_per_minute is 4000000000: expected 0 (any number) to 1000000"),
+            (
+                r#"{"clock_shift_seconds": -9223372036854775808}"#,
+                "clock_shift_seconds is -9223372036854775808: expected seconds within a hundred years of now",
+            ),
+            (r#"{"credential_seconds": -1}"#, "the control settings cannot be read"),
+            (r#"{"fetch_fault": "sometimes"}"#, "the control settings cannot be read"),
+        ] {
+            assert_eq!(control.set_from(body.as_bytes()).unwrap_err().to_string(), message);
+            assert_eq!(control.settings().credential_seconds, Some(60), "{body}");
+        }
     }
 
     #[test]
