@@ -27,7 +27,7 @@ pub(crate) async fn answer(sim: &Sim, request: &Request, path: &[&str], request_
 
 /// The order is that of E-28; the issuer is asked in the middle, and everything else is decided by `skybru-federation`.
 async fn token(sim: &Sim, request: &Request, tenant: &str, request_id: &str) -> Answer {
-    let form: Vec<(String, String)> = form_urlencoded::parse(&request.body).into_owned().collect();
+    let form: Vec<(String, String)> = form_urlencoded::parse(request.body.document()).into_owned().collect();
     let get = |name: &str| form.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
     let state = sim.state.get();
     // E-8: a credential that is too new to be known everywhere does not exist yet.

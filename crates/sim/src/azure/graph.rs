@@ -27,10 +27,30 @@ fn respond(sim: &Sim, request: &Request, path: &[&str]) -> Result<Answer, AzureE
         let text = "Insufficient privileges to complete the operation.";
         return Err(AzureError::new("E-62", "Authorization_RequestDenied", 403, text));
     }
-    let body: Value =
-        if request.body.is_empty() { Value::Null } else { serde_json::from_slice(&request.body).map_err(|_| unreadable())? };
+    let body: Value = if request.body.document().is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(request.body.document()).map_err(|_| unreadable())?
+    };
     match (&request.method, path) {
-        (&Method::GET, [_, "applications"]) => Ok(list(&state.applications.iter().map(application_json).collect::<Vec<_>>())),
+        (&Method::GET, [_, "applications"]) => {
+            let wanted = request.query("$filter").map(app_id_of).transpose()?;
+            let fits = |one: &&Application| wanted.is_none_or(|id| one.identity.client_id.eq_ignore_ascii_case(id));
+            Ok(list(&state.applications.iter().filter(fits).map(application_json).collect::<Vec<_>>()))
+        }
+        (&Method::GET, [_, name]) if name.starts_with("servicePrincipals(") => {
+            let id = name.trim_start_matches("servicePrincipals(appId='").trim_end_matches("')");
+            let identities = state.identities.iter().map(|one| &one.identity);
+            let mut all = identities.chain(state.applications.iter().map(|one| &one.identity));
+            let found = all.find(|one| one.client_id.eq_ignore_ascii_case(id)).ok_or_else(|| missing(id))?;
+            let kind = if found.kind == IdentityKind::Application { "Application" } else { "ManagedIdentity" };
+            let Identity { principal_id, client_id, name, .. } = found;
+            let value = json!({
+                "id": principal_id, "appId": client_id, "displayName": name, "servicePrincipalType": kind,
+                "appOwnerOrganizationId": state.tenant.id,
+            });
+            Ok(Answer::json(200, &value))
+        }
         (&Method::POST, [_, "applications"]) => {
             let name = body["displayName"].as_str().filter(|name| !name.is_empty()).ok_or_else(unreadable)?;
             let identity = Identity {
@@ -85,6 +105,12 @@ fn respond(sim: &Sim, request: &Request, path: &[&str]) -> Result<Answer, AzureE
         }
         _ => Err(AzureError::new("E-62", "Request_ResourceNotFound", 404, "Resource not found for the segment.")),
     }
+}
+
+/// The application id of the one filter that is known: `appId eq '…'`.
+fn app_id_of(filter: &str) -> Result<&str, AzureError> {
+    let id = filter.trim().strip_prefix("appId eq '").and_then(|rest| rest.strip_suffix('\''));
+    id.ok_or_else(|| AzureError::new("E-62", "Request_UnsupportedQuery", 400, "The simulator filters by appId eq '…' alone."))
 }
 
 fn change<T>(sim: &Sim, id: &str, change: impl FnOnce(&mut Identity, i64) -> Result<T, AzureError>) -> Result<T, AzureError> {

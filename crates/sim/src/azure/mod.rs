@@ -8,6 +8,7 @@
 //! append blobs, groups, users, and client secrets.
 
 mod arm;
+mod body;
 mod entra;
 mod graph;
 mod server;

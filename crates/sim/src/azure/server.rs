@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Response;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 use skybru_federation::azure::{AzureError, Caller, Expected, TokenFault, verify};
 use skybru_federation::entra::Resource;
 
+use super::body::{BodyError, Received};
 use super::wire::{Answer, Request, http_date};
 use super::{Sim, arm, entra, graph, storage};
 use crate::control::CONTROL_PATH;
@@ -26,8 +26,10 @@ pub(crate) enum Service {
     Files,
 }
 
-/// The largest body that is read. Azure takes blobs of 5000 MiB in one request; clients send such in blocks all the same.
-const LARGEST_BODY: usize = 300 * 1024 * 1024;
+/// The largest body of one request: of a blob, or of a block of one, as Azure has it.
+const LARGEST_BODY: u64 = 5000 * 1024 * 1024;
+/// The largest document: a list of fifty thousand blocks has about half of this.
+const LARGEST_DOCUMENT: usize = 12 * 1024 * 1024;
 
 /// Answers one request.
 pub(crate) async fn answer(
@@ -38,17 +40,18 @@ pub(crate) async fn answer(
     let request_id = sim.guid();
     let client_id = request.headers().get("x-ms-client-request-id").cloned();
     let (parts, body) = request.into_parts();
-    let answer = match Limited::new(body, LARGEST_BODY).collect().await {
-        Err(_) => Answer::empty(413).with("x-ms-error-code", "RequestBodyTooLarge"),
+    let query = parts.uri.query().unwrap_or_default();
+    let mut request = Request {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        headers: parts.headers,
+        body: Received::empty(),
+    };
+    let answer = match receive(sim, service, &request, body, &request_id).await {
+        Err(answer) => answer,
         Ok(body) => {
-            let query = parts.uri.query().unwrap_or_default();
-            let request = Request {
-                method: parts.method,
-                path: parts.uri.path().to_owned(),
-                query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
-                headers: parts.headers,
-                body: body.to_bytes(),
-            };
+            request.body = body;
             let answered = AssertUnwindSafe(dispatch(sim, service, &request, &request_id)).catch_unwind().await;
             answered.unwrap_or_else(|_| {
                 tracing::error!(request.id = request_id, "a request made the simulator panic");
@@ -62,6 +65,27 @@ pub(crate) async fn answer(
         response.headers_mut().insert("x-ms-client-request-id", id);
     }
     response
+}
+
+/// Reads the body. Nobody whom storage does not know has bytes written to its disk.
+async fn receive(sim: &Sim, service: Service, request: &Request, body: Incoming, request_id: &str) -> Result<Received, Answer> {
+    let is_document = service == Service::Authority || request.path == CONTROL_PATH || request.query("comp") == Some("blocklist");
+    let received = if is_document {
+        Received::in_memory(body, LARGEST_DOCUMENT).await
+    } else {
+        storage::admit(sim, service, request, request_id)?;
+        Received::spooled(body, LARGEST_BODY, sim.items.spool(&sim.guid())).await
+    };
+    received.map_err(|error| {
+        if !matches!(error, BodyError::TooLarge) {
+            tracing::warn!(%error, "a body was not received");
+        }
+        match error {
+            BodyError::TooLarge => Answer::empty(413).with("x-ms-error-code", "RequestBodyTooLarge"),
+            BodyError::Broken => Answer::empty(400).with("x-ms-error-code", "IncompleteBody"),
+            BodyError::Files(_) => Answer::empty(500).with("x-ms-error-code", "InternalError"),
+        }
+    })
 }
 
 async fn dispatch(sim: &Sim, service: Service, request: &Request, request_id: &str) -> Answer {
@@ -92,7 +116,7 @@ fn control(sim: &Sim, request: &Request) -> Answer {
         return json_error(&AzureError::new("S-21", "AuthenticationFailed", 401, text));
     }
     if request.method == http::Method::PUT {
-        match sim.control.set_from(&request.body) {
+        match sim.control.set_from(request.body.document()) {
             Ok(settings) => sim.fetcher.set_fault(settings.fetch_fault),
             Err(error) => return json_error(&AzureError::new("S-21", "InvalidRequestContent", 400, error.to_string())),
         }

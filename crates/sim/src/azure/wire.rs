@@ -14,14 +14,16 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-/// A request, read whole.
+use super::body::Received;
+
+/// A request, its body received.
 pub(crate) struct Request {
     pub(crate) method: Method,
     /// The path as it came, with its first slash.
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: Received,
 }
 
 impl Request {

@@ -97,7 +97,7 @@ impl Call<'_> {
     }
 
     fn body(&self) -> Result<Value, AzureError> {
-        serde_json::from_slice(&self.request.body).map_err(|error| {
+        serde_json::from_slice(self.request.body.document()).map_err(|error| {
             let text = format!("The request content was invalid and could not be deserialized: '{error}'.");
             AzureError::new("E-60", "InvalidRequestContent", 400, text)
         })

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use md5::{Digest as _, Md5};
 use skybru_federation::azure::{AzureError, BlobOperation};
 
 use super::conditions::{Wish, check};
@@ -46,6 +45,14 @@ pub(super) fn answer(call: &Call<'_>, container: &str, name: &str) -> Answered {
         (&Method::PUT, Some("properties")) => {
             let headers = headers_of(request);
             change(call, container, name, |item| item.headers = headers)
+        }
+        (&Method::PUT, Some("tier")) => {
+            let tier = request.header("x-ms-access-tier").unwrap_or_default().to_owned();
+            if !["Hot", "Cool", "Cold"].contains(&tier.as_str()) {
+                let text = "The value for one of the HTTP headers is not in the correct format.";
+                return Err(AzureError::new("E-65", "InvalidHeaderValue", 400, text));
+            }
+            change(call, container, name, |item| item.tier = Some(tier))
         }
         (&Method::PUT, None) if request.header("x-ms-copy-source").is_some() => copy(call, container, name),
         (&Method::PUT, None) => put(call, container, name),
@@ -121,7 +128,7 @@ pub(super) fn described(mut answer: Answer, item: &Item) -> Answer {
         .with("last-modified", http_date(item.modified))
         .with("x-ms-creation-time", http_date(item.created))
         .with("x-ms-blob-type", "BlockBlob")
-        .with("x-ms-access-tier", "Hot")
+        .with("x-ms-access-tier", item.tier.as_deref().unwrap_or("Hot"))
         .with("x-ms-lease-status", "unlocked")
         .with("x-ms-lease-state", "available")
         .with("x-ms-server-encrypted", "true")
@@ -184,6 +191,7 @@ pub(super) fn new_item(call: &Call<'_>, container: &str, name: &str, old: Option
             Some(old) => old.acl.clone(),
             None => super::paths::new_acl(call, container, name, false),
         },
+        tier: None,
     }
 }
 
@@ -193,13 +201,13 @@ fn put(call: &Call<'_>, container: &str, name: &str) -> Answered {
     if !request.header("x-ms-blob-type").is_some_and(|kind| kind.eq_ignore_ascii_case("BlockBlob")) {
         return Err(unsupported());
     }
-    let md5 = STANDARD.encode(Md5::digest(&request.body));
+    let md5 = STANDARD.encode(request.body.md5());
     let promised = request.header("content-md5").filter(|promised| *promised != md5);
     if promised.is_some() {
         let text = "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
         return Err(AzureError::new("E-65", "Md5Mismatch", 400, text));
     }
-    let mut item = new_item(call, container, name, old.as_deref(), request.body.len() as u64);
+    let mut item = new_item(call, container, name, old.as_deref(), request.body.len());
     if !item.headers.contains_key("content-type") {
         let given = request.header("content-type").unwrap_or("application/octet-stream");
         item.headers.insert("content-type".to_owned(), given.to_owned());
@@ -207,7 +215,9 @@ fn put(call: &Call<'_>, container: &str, name: &str) -> Answered {
     item.headers.entry("content-md5".to_owned()).or_insert_with(|| md5.clone());
     super::paths::make_parents(call, container, name)?;
     let answer = written(&item, 201).with("content-md5", md5);
-    call.sim.items.put(&call.space(container), name, item, Bytes::Are(&request.body)).map_err(broken)?;
+    let whole = call.sim.items.spool(&call.sim.guid());
+    request.body.become_file(&whole).map_err(broken)?;
+    call.sim.items.put(&call.space(container), name, item, Bytes::Draft(&whole)).map_err(broken)?;
     Ok(answer)
 }
 
@@ -246,7 +256,8 @@ fn copy(call: &Call<'_>, container: &str, name: &str) -> Answered {
     call.authorize_path(BlobOperation::ReadBlob, &from, &from_name)?;
     let old = may_write(call, container, name)?;
     let original = find(call, &from, &from_name)?;
-    let bytes = std::fs::read(call.sim.items.bytes_of(&call.space(&from), &from_name)).map_err(broken)?;
+    let whole = call.sim.items.spool(&call.sim.guid());
+    std::fs::copy(call.sim.items.bytes_of(&call.space(&from), &from_name), &whole).map_err(broken)?;
     let mut item = new_item(call, container, name, old.as_deref(), original.size);
     item.headers.clone_from(&original.headers);
     if item.metadata.is_empty() {
@@ -254,7 +265,7 @@ fn copy(call: &Call<'_>, container: &str, name: &str) -> Answered {
     }
     super::paths::make_parents(call, container, name)?;
     let answer = written(&item, 202).with("x-ms-copy-id", call.sim.guid()).with("x-ms-copy-status", "success");
-    call.sim.items.put(&call.space(container), name, item, Bytes::Are(&bytes)).map_err(broken)?;
+    call.sim.items.put(&call.space(container), name, item, Bytes::Draft(&whole)).map_err(broken)?;
     Ok(answer)
 }
 

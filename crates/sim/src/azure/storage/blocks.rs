@@ -34,13 +34,13 @@ pub(super) fn stage(call: &Call<'_>, container: &str, name: &str) -> Answered {
         let text = "Value for one of the query parameters specified in the request URI is invalid.";
         return Err(AzureError::new("E-65", "InvalidQueryParameterValue", 400, text));
     }
-    std::fs::write(draft(call, container, name, &id), &call.request.body).map_err(broken)?;
+    call.request.body.become_file(&draft(call, container, name, &id)).map_err(broken)?;
     Ok(Answer::empty(201).with("x-ms-request-server-encrypted", "true"))
 }
 
 pub(super) fn commit(call: &Call<'_>, container: &str, name: &str) -> Answered {
     let old = may_write(call, container, name)?;
-    let wanted = read_list(&call.request.body)?;
+    let wanted = read_list(call.request.body.document())?;
     let invalid = || AzureError::new("E-65", "InvalidBlockList", 400, "The specified block list is invalid.");
     if wanted.len() > MOST_BLOCKS {
         return Err(invalid());

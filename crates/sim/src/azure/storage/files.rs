@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use http::Method;
@@ -122,6 +122,7 @@ impl Place<'_> {
             metadata: self.call.request.metadata(),
             blocks: Vec::new(),
             acl: None,
+            tier: None,
         }
     }
 
@@ -186,7 +187,7 @@ impl Place<'_> {
         let Some(blobs::Range::Part(start, end)) = blobs::parse_range(range, item.size) else { return Err(invalid()) };
         let length = end - start + 1;
         let clears = request.header("x-ms-write").is_some_and(|what| what.eq_ignore_ascii_case("clear"));
-        if !clears && (length != request.body.len() as u64 || length > LARGEST_RANGE) {
+        if !clears && (length != request.body.len() || length > LARGEST_RANGE) {
             return Err(invalid());
         }
         let bytes = self.call.sim.items.bytes_of(&self.space, self.path);
@@ -195,7 +196,7 @@ impl Place<'_> {
         if clears {
             std::io::copy(&mut std::io::Read::take(std::io::repeat(0), length), &mut file).map_err(broken)?;
         } else {
-            file.write_all(&request.body).map_err(broken)?;
+            request.body.write_to(&mut file).map_err(broken)?;
         }
         self.change(|_| ()).map(|answer| Answer { status: 201, ..answer })
     }

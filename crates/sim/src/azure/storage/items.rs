@@ -32,6 +32,9 @@ pub(crate) struct Item {
     pub(crate) blocks: Vec<(String, u64)>,
     /// In an account with folders.
     pub(crate) acl: Option<Acl>,
+    /// Where it is not the usual one.
+    #[serde(default)]
+    pub(crate) tier: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +70,15 @@ impl Items {
     /// Reads what is there.
     pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         crate::files::create_private_folder(&folder)?;
-        crate::files::create_private_folder(&folder.join("drafts"))?;
+        let drafts = folder.join("drafts");
+        crate::files::create_private_folder(&drafts)?;
+        // What was being received when the simulator ended.
+        for entry in std::fs::read_dir(&drafts)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "spool") {
+                std::fs::remove_file(path)?;
+            }
+        }
         let mut items = BTreeMap::new();
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
@@ -101,6 +112,11 @@ impl Items {
     pub(crate) fn draft(&self, space: &str, path: &str, name: &str) -> PathBuf {
         let name = digest::digest(&digest::SHA256, format!("{space}\n{path}\n{name}").as_bytes());
         self.folder.join("drafts").join(hex(name.as_ref()))
+    }
+
+    /// A file of this name for bytes that are being received.
+    pub(crate) fn spool(&self, name: &str) -> PathBuf {
+        self.folder.join("drafts").join(format!("{name}.spool"))
     }
 
     /// An item.

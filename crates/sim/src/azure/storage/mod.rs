@@ -58,16 +58,32 @@ pub(crate) fn answer(sim: &Sim, service: Service, request: &Request, request_id:
     answer.with("x-ms-version", request.header("x-ms-version").unwrap_or("2017-11-09"))
 }
 
-fn respond(sim: &Sim, service: Service, request: &Request, is_lake: bool) -> Answered {
-    let target = target(&request.path);
-    let state = sim.state.get();
-    let account = state.accounts.get(&target.account).cloned().ok_or_else(|| {
+/// Whether storage knows who calls, before the body is read; otherwise the refusal.
+pub(crate) fn admit(sim: &Sim, service: Service, request: &Request, request_id: &str) -> Result<(), Answer> {
+    let is_lake = service != Service::Files && paths::is_meant(service, request);
+    let known = known(sim, request, &target(&request.path));
+    known.map(|_| ()).map_err(|error| {
+        let answer = refusal(sim, request, &error, is_lake, request_id);
+        answer.with("x-ms-version", request.header("x-ms-version").unwrap_or("2017-11-09"))
+    })
+}
+
+/// The account that is meant, and who calls.
+fn known(sim: &Sim, request: &Request, target: &Target) -> Result<(Account, Caller), AzureError> {
+    let account = sim.state.get().accounts.get(&target.account).cloned().ok_or_else(|| {
         AzureError::new("E-65", "ResourceNotFound", 404, format!("There is no storage account {}.", target.account))
     })?;
     if !account.is_public {
         return Err(AzureError::network_refused());
     }
     let caller = authenticate(sim, request, &account.name)?;
+    Ok((account, caller))
+}
+
+fn respond(sim: &Sim, service: Service, request: &Request, is_lake: bool) -> Answered {
+    let target = target(&request.path);
+    let (account, caller) = known(sim, request, &target)?;
+    let state = sim.state.get();
     let assignments = sim.assignments(&state);
     let call = Call { sim, request, state, account, caller, assignments };
     if service == Service::Files {

@@ -1,7 +1,7 @@
 //! Data Lake Gen2: file systems, folders, files in parts, names that move, access control lists (E-67).
 
 use std::collections::BTreeMap;
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -132,6 +132,7 @@ fn put_new(
         metadata,
         blocks: Vec::new(),
         acl,
+        tier: None,
     };
     call.sim.items.put(&call.space(container), path, item, Bytes::Are(&[])).map_err(broken)
 }
@@ -196,9 +197,9 @@ fn append(call: &Call<'_>, container: &str, path: &str) -> Answered {
     // Parts may come in any order.
     let mut file = std::fs::OpenOptions::new().write(true).open(&draft).map_err(broken)?;
     file.seek(SeekFrom::Start(position)).map_err(broken)?;
-    file.write_all(&call.request.body).map_err(broken)?;
+    call.request.body.write_to(&mut file).map_err(broken)?;
     if call.request.query("flush") == Some("true") {
-        return commit(call, container, path, position + call.request.body.len() as u64, 202);
+        return commit(call, container, path, position + call.request.body.len(), 202);
     }
     Ok(Answer::empty(202).with("x-ms-request-server-encrypted", "true"))
 }

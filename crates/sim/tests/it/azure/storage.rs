@@ -171,3 +171,54 @@ async fn e_65_files_are_opened_by_intent_and_role() {
     assert_eq!(refused.code(), (403, "AuthorizationPermissionMismatch"));
     assert_eq!(t.storage(t.owner(), Method::DELETE, &url("out/a.txt"), &[intent], "").await.status, 202);
 }
+
+/// What is larger than is held in memory lies in a file on its way, whichever way it comes, and nothing of it stays behind.
+#[tokio::test]
+async fn large_bodies_arrive_whole_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let t = TestAzure::with(super::sim::Settings::default(), Some(folder.path().to_owned())).await;
+    let drafts = || std::fs::read_dir(folder.path().join("storage/drafts")).unwrap().count();
+    t.assign(id::BLOB_DATA_CONTRIBUTOR, &t.container("timetables"), &t.principal_id).await;
+    let token = t.token().await;
+    let large: String = (0..150_000).map(|number| format!("line {number:08}\n")).collect();
+    let url = t.blob_url("timetables", "large");
+    let kind = ("x-ms-blob-type", "BlockBlob");
+    let put = t.storage(&token, Method::PUT, &url, &[kind], &large).await;
+    assert_eq!((put.status, t.get(&token, &url).await.text == large, drafts()), (201, true, 0), "{}", put.text);
+    let sum = put.header("content-md5").to_owned();
+    let again = t.storage(&token, Method::PUT, &url, &[kind, ("content-md5", &sum)], &large).await;
+    assert_eq!(again.status, 201);
+    let wrong = t.storage(&token, Method::PUT, &url, &[kind, ("content-md5", &sum)], &large[1..]).await;
+    assert_eq!((wrong.code(), drafts()), ((400, "Md5Mismatch"), 0));
+
+    for block in ["QQ==", "Qg=="] {
+        let staged = t.storage(&token, Method::PUT, &format!("{url}?comp=block&blockid={block}"), &[], &large).await;
+        assert_eq!(staged.status, 201, "{}", staged.text);
+    }
+    let list = "<?xml version=\"1.0\"?><BlockList><Latest>QQ==</Latest><Latest>Qg==</Latest></BlockList>";
+    assert_eq!(t.storage(&token, Method::PUT, &format!("{url}?comp=blocklist"), &[], list).await.status, 201);
+    assert_eq!((t.get(&token, &url).await.text == large.repeat(2), drafts()), (true, 0));
+    let copy = t.storage(&token, Method::PUT, &t.blob_url("timetables", "copy"), &[("x-ms-copy-source", &url)], "").await;
+    assert_eq!((copy.status, t.get(&token, &t.blob_url("timetables", "copy")).await.text.len()), (202, large.len() * 2));
+
+    // Nobody who is unknown has anything written, and whoever may not write leaves nothing.
+    let stranger = t.storage("nobody", Method::PUT, &url, &[kind], &large).await;
+    assert_eq!((stranger.code(), drafts()), ((401, "InvalidAuthenticationInfo"), 0));
+    let elsewhere = t.storage(&token, Method::PUT, &t.blob_url("private", "large"), &[kind], &large).await;
+    assert_eq!((elsewhere.code(), drafts()), ((403, "AuthorizationPermissionMismatch"), 0));
+}
+
+/// As `az storage blob set-tier` asks.
+#[tokio::test]
+async fn a_blob_keeps_its_access_tier() {
+    let t = TestAzure::start().await;
+    t.assign(id::BLOB_DATA_CONTRIBUTOR, &t.container("timetables"), &t.principal_id).await;
+    let token = t.token().await;
+    let url = t.blob_url("timetables", "line-1.csv");
+    let tier =
+        async |tier: &str| t.storage(&token, Method::PUT, &format!("{url}?comp=tier"), &[("x-ms-access-tier", tier)], "").await;
+    assert_eq!(t.get(&token, &url).await.header("x-ms-access-tier"), "Hot");
+    assert_eq!(tier("Cool").await.status, 200);
+    assert_eq!(t.get(&token, &url).await.header("x-ms-access-tier"), "Cool");
+    assert_eq!(tier("Lukewarm").await.code(), (400, "InvalidHeaderValue"));
+}
