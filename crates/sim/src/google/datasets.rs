@@ -1,6 +1,4 @@
-//! Datasets and tables: who may see them, their rows, and the one query that is understood.
-//!
-//! Deliberately missing: SQL. `SELECT columns FROM table [LIMIT n]` is what a client sends to read a table, and all that is known here.
+//! Datasets and tables: who may see them, and their rows. Queries are in `sql`.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use skybru_federation::google::ApiError;
 use skybru_federation::google::access::DatasetEntry;
+
+use super::sql;
 
 /// A dataset.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -57,102 +57,28 @@ impl Table {
         Ok(())
     }
 
-    /// Rows as `BigQuery` writes them: every value a text.
-    pub(crate) fn page(&self, columns: &[usize], start: usize, count: usize) -> Vec<Value> {
-        let text = |value: &Value| match value {
-            Value::Null => Value::Null,
-            Value::String(text) => text.as_str().into(),
-            other => other.to_string().into(),
+    /// Rows as `BigQuery` writes them: every value a text; a time as seconds with a fraction, or as whole microseconds.
+    pub(crate) fn page(&self, columns: &[usize], start: usize, count: usize, whole_times: bool) -> Vec<Value> {
+        let text = |place: usize, value: &Value| {
+            let is_time = self.fields.get(place).is_some_and(|field| field.kind.eq_ignore_ascii_case("TIMESTAMP"));
+            match value {
+                Value::Null => Value::Null,
+                Value::String(text) => match sql::micros(text).filter(|_| is_time) {
+                    Some(micros) if whole_times => micros.to_string().into(),
+                    Some(micros) => format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000)).into(),
+                    None => text.as_str().into(),
+                },
+                other => other.to_string().into(),
+            }
         };
         let row = |row: &Vec<Value>| {
-            let cells: Vec<Value> =
-                columns.iter().filter_map(|place| row.get(*place)).map(|value| json!({"v": text(value)})).collect();
+            let cells: Vec<Value> = columns
+                .iter()
+                .filter_map(|place| Some((*place, row.get(*place)?)))
+                .map(|(place, value)| json!({"v": text(place, value)}))
+                .collect();
             json!({"f": cells})
         };
         self.rows.iter().skip(start).take(count).map(row).collect()
-    }
-}
-
-/// A query that is understood.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Select {
-    /// `None` for the default project.
-    pub(crate) project: Option<String>,
-    /// `None` for the default dataset.
-    pub(crate) dataset: Option<String>,
-    pub(crate) table: String,
-    /// Names; empty for all.
-    pub(crate) columns: Vec<String>,
-    pub(crate) limit: Option<usize>,
-}
-
-impl Select {
-    /// Reads `SELECT * FROM a.b.c LIMIT 10`; backquotes around names, any case, a semicolon at the end.
-    pub(crate) fn parse(sql: &str) -> Result<Self, ApiError> {
-        let not_known = || {
-            let message = "Syntax error: the simulator understands SELECT columns FROM table [LIMIT n] and nothing else.";
-            ApiError::invalid("S-21", message)
-        };
-        let text = sql.trim().trim_end_matches(';').replace(['`', '\n', '\r', '\t'], " ").replace(',', " , ");
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let keyword = |at: usize, word: &str| words.get(at).is_some_and(|found| found.eq_ignore_ascii_case(word));
-        let from = (0..words.len()).find(|at| keyword(*at, "from")).ok_or_else(not_known)?;
-        if !keyword(0, "select") || from < 2 {
-            return Err(not_known());
-        }
-        let columns: Vec<String> = match &words[1..from] {
-            ["*"] => Vec::new(),
-            list => {
-                let in_turn = list.iter().enumerate().all(|(at, word)| (*word == ",") == (at % 2 == 1)) && list.len() % 2 == 1;
-                let names: Vec<&str> = list.iter().copied().filter(|word| *word != ",").collect();
-                let plain = |name: &&str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
-                if !in_turn || !names.iter().all(plain) {
-                    return Err(not_known());
-                }
-                names.into_iter().map(str::to_owned).collect()
-            }
-        };
-        let limit = match &words[from + 1..] {
-            [_] => None,
-            [_, word, count] if word.eq_ignore_ascii_case("limit") => Some(count.parse().map_err(|_| not_known())?),
-            _ => return Err(not_known()),
-        };
-        let names: Vec<String> = words[from + 1].split('.').map(str::to_owned).collect();
-        let (project, dataset, table) = match names.as_slice() {
-            [table] => (None, None, table.clone()),
-            [dataset, table] => (None, Some(dataset.clone()), table.clone()),
-            [project, dataset, table] => (Some(project.clone()), Some(dataset.clone()), table.clone()),
-            _ => return Err(not_known()),
-        };
-        Ok(Self { project, dataset, table, columns, limit })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_query_that_reads_a_table_is_understood() {
-        let all = Select::parse("SELECT * FROM `skybru-lab.timetables.lines` LIMIT 10;").unwrap();
-        assert_eq!(
-            (all.project.as_deref(), all.dataset.as_deref(), all.table.as_str()),
-            (Some("skybru-lab"), Some("timetables"), "lines")
-        );
-        assert_eq!((all.columns.len(), all.limit), (0, Some(10)));
-        let some = Select::parse("select a, b\nfrom t.x").unwrap();
-        assert_eq!((some.columns, some.limit), (vec!["a".to_owned(), "b".to_owned()], None));
-        for wrong in [
-            "",
-            "SELECT",
-            "DROP TABLE x",
-            "SELECT * FROM a WHERE b",
-            "SELECT count(*) FROM a",
-            "SELECT a b FROM c",
-            "SELECT * FROM a.b.c.d",
-            "SELECT * FROM",
-        ] {
-            assert!(Select::parse(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -10,6 +10,7 @@
 mod caller;
 mod datasets;
 mod http;
+mod sql;
 mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -10,7 +10,7 @@ use crate::support::{Lab, stderr, stdout};
 use crate::tokens::{claims, issuer_key, other_key, token};
 
 /// Lines that `google_road.py` prints.
-const PROVEN: usize = 21;
+const PROVEN: usize = 23;
 
 /// Tokens of the consumer, good and bad.
 fn tokens(lab: &Lab) -> serde_json::Value {

@@ -15,7 +15,7 @@ import urllib.request
 
 import google.auth.exceptions
 import google.oauth2.credentials
-from google.api_core.exceptions import Forbidden
+from google.api_core.exceptions import BadRequest, Forbidden
 from google.auth import identity_pool, pluggable
 from google.cloud import bigquery, storage
 
@@ -162,6 +162,13 @@ proven("BigQuery: rows of a table")
 rows = [tuple(row) for row in tables.query("SELECT * FROM timetables.line_1 LIMIT 1").result()]
 assert rows == [("Bergen", "07:10")], rows
 proven("BigQuery: a query")
+wanted = bigquery.QueryJobConfig(query_parameters=[bigquery.ScalarQueryParameter("after", "STRING", "08:00")])
+rows = [tuple(row) for row in tables.query("SELECT stop FROM timetables.line_1 WHERE departure > @after ORDER BY stop", job_config=wanted)]
+assert rows == [("Voss",)], rows
+assert [row.n for row in tables.query("SELECT COUNT(*) AS n FROM timetables.line_1")] == [2]
+proven("BigQuery: a condition, a parameter, an order and a count")
+grouped = "SELECT stop, COUNT(*) FROM timetables.line_1 GROUP BY stop"
+refused("a query that is not understood", "Unsupported: GROUP BY", BadRequest, lambda: tables.query(grouped).result())
 others = bigquery.Client(
     project=GOOGLE["project"], credentials=from_file(TOKENS["other"], impersonate=False), client_options={"api_endpoint": ENDPOINT}
 )

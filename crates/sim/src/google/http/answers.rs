@@ -51,6 +51,7 @@ pub(super) fn api_error(error: &ApiError) -> Response<Body> {
 /// The older envelope, which Cloud Storage and `BigQuery` use.
 pub(super) fn listed_error(error: &ApiError) -> Response<Body> {
     let reason = match (error.code, error.status) {
+        (400, "INVALID_QUERY") => "invalidQuery",
         (401, _) => "authError",
         (403, "ACCESS_DENIED") => "accessDenied",
         (403, _) => "forbidden",

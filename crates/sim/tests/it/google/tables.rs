@@ -64,3 +64,51 @@ async fn an_organisation_that_is_not_listed_sees_no_dataset() {
     let unknown = google.get("bigquery/v2/projects/skybru-lab/datasets/absent", &federated).await;
     assert_eq!((known.status, unknown.status), (403, 403), "one that is closed and one that is not there look the same");
 }
+
+/// As google-cloud-bigquery, pandas-gbq and `bq` ask.
+#[tokio::test]
+async fn queries_choose_rows_count_and_sort() {
+    let issuer = TestIssuer::tls().await;
+    let google = with_table(&issuer).await;
+    let queries = "bigquery/v2/projects/skybru-lab/queries";
+    let ask = async |body: Value| google.owner(Method::POST, queries, &body).await.ok();
+    let count = ask(json!({"query": "SELECT COUNT(*) AS n FROM timetables.lines WHERE minute >= 1"})).await;
+    assert_eq!((&count["rows"], &count["schema"]["fields"][0]["name"]), (&json!([{"f": [{"v": "2"}]}]), &json!("n")));
+    let body = json!({
+        "query": "SELECT stop FROM `skybru-lab.timetables.lines` WHERE stop != @not ORDER BY minute DESC LIMIT 1",
+        "queryParameters": [{"name": "not", "parameterType": {"type": "STRING"}, "parameterValue": {"value": "s2"}}],
+    });
+    let answer = ask(body.clone()).await;
+    assert_eq!(answer["rows"], json!([{"f": [{"v": "s1"}]}]));
+    // The job's id says what is asked: its pages can be read, by whoever may read the table.
+    let job = format!("{queries}/{}", answer["jobReference"]["jobId"].as_str().unwrap());
+    assert_eq!(google.owner(Method::GET, &job, &json!({})).await.ok()["rows"], answer["rows"]);
+    let federated = google.federated(&token(&issuer, &json!({}))).await;
+    assert_eq!(google.get(&job, &federated).await.status, 403);
+
+    let refused =
+        google.owner(Method::POST, queries, &json!({"query": "SELECT stop, COUNT(*) FROM timetables.lines GROUP BY stop"})).await;
+    let (status, message) = refused.message();
+    assert!(
+        status == 400 && message.starts_with("Unsupported: GROUP BY, HAVING, QUALIFY and WINDOW. The simulator reads one table"),
+        "{message}"
+    );
+    assert_eq!(refused.body["error"]["errors"][0]["reason"], "invalidQuery");
+}
+
+#[tokio::test]
+async fn times_are_seconds_or_whole_microseconds() {
+    let issuer = TestIssuer::tls().await;
+    let google = with_table(&issuer).await;
+    let tables = "bigquery/v2/projects/skybru-lab/datasets/timetables/tables";
+    let table = json!({"tableReference": {"tableId": "stops"}, "schema": {"fields": [{"name": "at", "type": "TIMESTAMP"}]}});
+    google.owner(Method::POST, tables, &table).await.ok();
+    let rows = json!({"rows": [{"json": {"at": "2026-01-01 12:00:00.5 UTC"}}]});
+    google.owner(Method::POST, &format!("{tables}/stops/insertAll"), &rows).await.ok();
+    let data = format!("{tables}/stops/data");
+    let shown = async |query: &str| {
+        google.owner(Method::GET, &format!("{data}{query}"), &json!({})).await.ok()["rows"][0]["f"][0]["v"].clone()
+    };
+    assert_eq!(shown("").await, "1767268800.500000");
+    assert_eq!(shown("?formatOptions.useInt64Timestamp=true").await, "1767268800500000");
+}

@@ -1,0 +1,481 @@
+//! The part of GoogleSQL that reads one table.
+//!
+//! `SELECT` of columns, literals and the aggregates COUNT, SUM, MIN, MAX and AVG; `FROM` one table; `WHERE`; `ORDER BY`; `LIMIT` and `OFFSET`;
+//! `DISTINCT`; named parameters. The text is parsed by `sqlparser`; what it means is decided here, as BigQuery does: comparison with NULL
+//! is NULL, NULL sorts first, names do not differ by case.
+//!
+//! Deliberately missing, with an error that says so: joins, subqueries, GROUP BY, window functions, arithmetic, functions, and everything
+//! that writes.
+
+mod value;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use skybru_federation::google::ApiError;
+use sqlparser::ast::{
+    BinaryOperator, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, InTarget, LimitClause,
+    ObjectName, OrderByExpr, OrderByKind, OrderBySort, Query as Parsed, Select, SelectItem, SetExpr, Statement, TableFactor,
+    UnaryOperator, Value as Literal,
+};
+use sqlparser::dialect::BigQueryDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::datasets::{Field, Table};
+pub(crate) use value::micros;
+use value::{Cell, like};
+
+/// Longer queries are not read.
+const LONGEST: usize = 16 * 1024;
+/// Nor those of more words and signs: what is parsed of them could be too deep to go through.
+const MOST_TOKENS: usize = 400;
+/// How deep parentheses and the like may lie in one another.
+const DEEPEST: usize = 30;
+/// What an error says is understood.
+const UNDERSTOOD: &str = "The simulator reads one table: SELECT columns, literals, COUNT, SUM, MIN, MAX or AVG FROM table [WHERE …] \
+                          [ORDER BY …] [LIMIT … [OFFSET …]], without joins, subqueries, grouping, arithmetic and functions.";
+
+/// Values of named parameters: type and text.
+pub(crate) type Parameters = BTreeMap<String, (String, String)>;
+
+/// A query that is understood.
+#[derive(Debug)]
+pub(crate) struct Query {
+    /// The parts of the table's name; `None` for a query of literals.
+    pub(crate) table: Option<Vec<String>>,
+    items: Vec<Item>,
+    is_distinct: bool,
+    filter: Option<Expr>,
+    order: Vec<OrderByExpr>,
+    limit: Option<usize>,
+    offset: usize,
+}
+
+/// One thing that is selected.
+#[derive(Debug)]
+enum Item {
+    All,
+    One { expr: Expr, alias: Option<String> },
+}
+
+/// Aggregates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aggregate {
+    Count,
+    Sum,
+    Min,
+    Max,
+    Average,
+}
+
+/// An error of a query, as BigQuery reports them.
+pub(crate) fn invalid_query(message: impl Into<String>) -> ApiError {
+    ApiError::new("S-21", 400, "INVALID_QUERY", message)
+}
+
+fn unsupported(what: &str) -> ApiError {
+    invalid_query(format!("Unsupported: {what}. {UNDERSTOOD}"))
+}
+
+impl Query {
+    /// Reads the text.
+    pub(crate) fn parse(sql: &str) -> Result<Self, ApiError> {
+        if sql.len() > LONGEST {
+            return Err(unsupported(&format!("a query of {} bytes, more than {LONGEST}", sql.len())));
+        }
+        let syntax = |error: &dyn ToString| invalid_query(format!("Syntax error: {}", first_line(error)));
+        let tokens = Tokenizer::new(&BigQueryDialect {}, sql).tokenize_with_location().map_err(|error| syntax(&error))?;
+        let count = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
+        if count > MOST_TOKENS {
+            return Err(unsupported(&format!("a query of {count} words and signs, more than {MOST_TOKENS}")));
+        }
+        let mut parser = Parser::new(&BigQueryDialect {}).with_recursion_limit(DEEPEST).with_tokens_with_locations(tokens);
+        let mut statements = parser.parse_statements().map_err(|error| syntax(&error))?;
+        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+            return Err(unsupported("anything but one statement"));
+        };
+        let Statement::Query(query) = statement else { return Err(unsupported("a statement that is no SELECT")) };
+        let Parsed { with: None, body, order_by, limit_clause, fetch: None, pipe_operators, .. } = *query else {
+            return Err(unsupported("WITH and FETCH"));
+        };
+        if !pipe_operators.is_empty() {
+            return Err(unsupported("the pipe syntax"));
+        }
+        let SetExpr::Select(select) = *body else { return Err(unsupported("UNION and subqueries")) };
+        let order = match order_by.map(|order| order.kind) {
+            None => Vec::new(),
+            Some(OrderByKind::Expressions(order)) => order,
+            Some(OrderByKind::All(_)) => return Err(unsupported("ORDER BY ALL")),
+        };
+        let (limit, offset) = bounds(limit_clause)?;
+        let (table, items, is_distinct, filter) = parts(*select)?;
+        Ok(Self { table, items, is_distinct, filter, order, limit, offset })
+    }
+
+    /// The rows of the answer, with their columns.
+    pub(crate) fn run(&self, table: &Table, parameters: &Parameters) -> Result<Table, ApiError> {
+        let reader = Reader { table, parameters };
+        let mut rows = Vec::new();
+        for row in &table.rows {
+            let keeps = self.filter.as_ref().map_or(Ok(Cell::Bool(true)), |filter| reader.cell(filter, row))?;
+            match keeps {
+                Cell::Bool(true) => rows.push(row),
+                Cell::Bool(false) | Cell::Null => {}
+                _ => return Err(invalid_query("WHERE clause should return type BOOL")),
+            }
+        }
+        let columns = self.columns(&reader)?;
+        let fields: Vec<Field> = columns.iter().map(|(field, _)| field.clone()).collect();
+        let aggregates = columns.iter().filter(|(_, expr)| aggregate(expr).is_some()).count();
+        let mut answer: Vec<Vec<Value>> = if aggregates > 0 {
+            if aggregates < columns.len() {
+                return Err(unsupported("columns beside aggregates, which need GROUP BY"));
+            }
+            vec![columns.iter().map(|(_, expr)| reader.aggregated(expr, &rows)).collect::<Result<_, _>>()?]
+        } else {
+            self.sort(&reader, &columns, &mut rows)?;
+            let of = |row: &&Vec<Value>| columns.iter().map(|(_, expr)| Ok(reader.cell(expr, row)?.json())).collect();
+            rows.iter().map(of).collect::<Result<_, ApiError>>()?
+        };
+        if self.is_distinct {
+            let mut seen = std::collections::BTreeSet::new();
+            answer.retain(|row| seen.insert(Value::from(row.clone()).to_string()));
+        }
+        let rows = answer.into_iter().skip(self.offset).take(self.limit.unwrap_or(usize::MAX)).collect();
+        Ok(Table { created: table.created, fields, rows })
+    }
+
+    /// What is selected, with the column that it makes.
+    fn columns(&self, reader: &Reader<'_>) -> Result<Vec<(Field, Expr)>, ApiError> {
+        let mut columns = Vec::new();
+        let mut unnamed = 0;
+        for item in &self.items {
+            match item {
+                Item::All if self.table.is_none() => return Err(invalid_query("SELECT * must have a FROM clause")),
+                Item::All => columns
+                    .extend(reader.table.fields.iter().map(|field| (field.clone(), Expr::Identifier(Ident::new(&field.name))))),
+                Item::One { expr, alias } => {
+                    let known = match expr {
+                        Expr::Identifier(name) if is_parameter(name) => None,
+                        Expr::Identifier(name) => Some(reader.field(name)?.1.name.clone()),
+                        Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.clone()),
+                        _ => None,
+                    };
+                    let name = alias.clone().or(known).unwrap_or_else(|| {
+                        unnamed += 1;
+                        format!("f{}_", unnamed - 1)
+                    });
+                    let field = Field { name, kind: reader.kind(expr)?, mode: "NULLABLE".to_owned() };
+                    columns.push((field, expr.clone()));
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    /// By columns, by what is selected under another name, or by the number of what is selected.
+    fn sort(&self, reader: &Reader<'_>, columns: &[(Field, Expr)], rows: &mut Vec<&Vec<Value>>) -> Result<(), ApiError> {
+        let mut keys = Vec::new();
+        for order in &self.order {
+            let expr = match &order.expr {
+                Expr::Identifier(name) => columns
+                    .iter()
+                    .find(|(field, _)| field.name.eq_ignore_ascii_case(&name.value))
+                    .map_or_else(|| order.expr.clone(), |(_, expr)| expr.clone()),
+                Expr::Value(value) => {
+                    let place =
+                        matches!(&value.value, Literal::Number(..)).then(|| value.value.to_string().parse::<usize>().ok());
+                    let found = place.flatten().and_then(|place| columns.get(place.checked_sub(1)?));
+                    found.ok_or_else(|| invalid_query("ORDER BY is out of range of the columns"))?.1.clone()
+                }
+                expr => expr.clone(),
+            };
+            let descends = matches!(order.options.sort, Some(OrderBySort::Desc));
+            keys.push((expr, descends, order.options.nulls_first));
+        }
+        let mut keyed = Vec::new();
+        for row in rows.drain(..) {
+            let cells: Vec<Cell> = keys.iter().map(|(expr, ..)| reader.cell(expr, row)).collect::<Result<_, _>>()?;
+            keyed.push((cells, row));
+        }
+        keyed.sort_by(|(one, _), (other, _)| {
+            let by_key = keys.iter().zip(one.iter().zip(other)).map(|((_, descends, nulls_first), (one, other))| {
+                let nulls = nulls_first.unwrap_or(!descends);
+                match (one, other) {
+                    (Cell::Null, Cell::Null) => Ordering::Equal,
+                    (Cell::Null, _) => {
+                        if nulls {
+                            Ordering::Less
+                        } else {
+                            Ordering::Greater
+                        }
+                    }
+                    (_, Cell::Null) => {
+                        if nulls {
+                            Ordering::Greater
+                        } else {
+                            Ordering::Less
+                        }
+                    }
+                    _ if *descends => other.compare(one).unwrap_or(Ordering::Equal),
+                    _ => one.compare(other).unwrap_or(Ordering::Equal),
+                }
+            });
+            by_key.fold(Ordering::Equal, Ordering::then)
+        });
+        rows.extend(keyed.into_iter().map(|(_, row)| row));
+        Ok(())
+    }
+}
+
+fn first_line(error: &dyn ToString) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_start_matches("sql parser error: ").to_owned()
+}
+
+/// `LIMIT` and `OFFSET`.
+fn bounds(clause: Option<LimitClause>) -> Result<(Option<usize>, usize), ApiError> {
+    let number = |expr: &Expr| {
+        expr.to_string().parse::<usize>().map_err(|_| invalid_query(format!("LIMIT and OFFSET are numbers, not {expr}")))
+    };
+    match clause {
+        None => Ok((None, 0)),
+        Some(LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
+            let limit = limit.as_ref().map(number).transpose()?;
+            Ok((limit, offset.map(|offset| number(&offset.value)).transpose()?.unwrap_or(0)))
+        }
+        Some(_) => Err(unsupported("this LIMIT")),
+    }
+}
+
+type Parts = (Option<Vec<String>>, Vec<Item>, bool, Option<Expr>);
+
+fn parts(select: Select) -> Result<Parts, ApiError> {
+    let is_distinct = match select.distinct {
+        None => false,
+        Some(Distinct::Distinct) => true,
+        Some(_) => return Err(unsupported("DISTINCT ON")),
+    };
+    let groups = !matches!(&select.group_by, GroupByExpr::Expressions(by, more) if by.is_empty() && more.is_empty());
+    if groups || select.having.is_some() || select.qualify.is_some() || !select.named_window.is_empty() {
+        return Err(unsupported("GROUP BY, HAVING, QUALIFY and WINDOW"));
+    }
+    let table = match select.from.as_slice() {
+        [] => None,
+        [one] if one.joins.is_empty() => match &one.relation {
+            TableFactor::Table { name, args: None, .. } => Some(parts_of(name)),
+            _ => return Err(unsupported("anything but a table after FROM")),
+        },
+        _ => return Err(unsupported("more than one table")),
+    };
+    let item = |item: SelectItem| match item {
+        SelectItem::Wildcard(options) if options.to_string().is_empty() => Ok(Item::All),
+        SelectItem::UnnamedExpr(expr) => Ok(Item::One { expr, alias: None }),
+        SelectItem::ExprWithAlias { expr, alias } => Ok(Item::One { expr, alias: Some(alias.value) }),
+        other => Err(unsupported(&other.to_string())),
+    };
+    let items = select.projection.into_iter().map(item).collect::<Result<_, _>>()?;
+    Ok((table, items, is_distinct, select.selection))
+}
+
+/// One pair of backquotes may hold the whole name.
+fn parts_of(name: &ObjectName) -> Vec<String> {
+    let parts = name.0.iter().filter_map(|part| part.as_ident());
+    parts.flat_map(|part| part.value.split('.').map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// An aggregate and what it is of; nothing for `COUNT(*)`.
+fn aggregate(expr: &Expr) -> Option<(Aggregate, Option<&Expr>)> {
+    let Expr::Function(function) = expr else { return None };
+    let kind = match function.name.to_string().to_ascii_uppercase().as_str() {
+        "COUNT" => Aggregate::Count,
+        "SUM" => Aggregate::Sum,
+        "MIN" => Aggregate::Min,
+        "MAX" => Aggregate::Max,
+        "AVG" => Aggregate::Average,
+        _ => return None,
+    };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    if list.duplicate_treatment.is_some() || !list.clauses.is_empty() || function.over.is_some() || function.filter.is_some() {
+        return None;
+    }
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] if kind == Aggregate::Count => Some((kind, None)),
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some((kind, Some(expr))),
+        _ => None,
+    }
+}
+
+/// A table that expressions are about.
+struct Reader<'a> {
+    table: &'a Table,
+    parameters: &'a Parameters,
+}
+
+impl Reader<'_> {
+    fn field(&self, name: &Ident) -> Result<(usize, &Field), ApiError> {
+        let found = self.table.fields.iter().enumerate().find(|(_, field)| field.name.eq_ignore_ascii_case(&name.value));
+        found.ok_or_else(|| {
+            let at = name.span.start;
+            invalid_query(format!("Unrecognized name: {} at [{}:{}]", name.value, at.line, at.column))
+        })
+    }
+
+    /// The type of what an expression gives.
+    fn kind(&self, expr: &Expr) -> Result<String, ApiError> {
+        let named = |name: &str| Ok(name.to_owned());
+        match expr {
+            Expr::Identifier(name) if is_parameter(name) => named(self.parameter(&name.value)?.kind()),
+            Expr::Identifier(name) => Ok(self.field(name)?.1.kind.clone()),
+            Expr::CompoundIdentifier(names) => match names.last() {
+                Some(name) => Ok(self.field(name)?.1.kind.clone()),
+                None => named("STRING"),
+            },
+            Expr::Nested(inner) => self.kind(inner),
+            Expr::Value(_) => named(self.cell(expr, &[])?.kind()),
+            _ => match aggregate(expr) {
+                Some((Aggregate::Count, _)) => named("INTEGER"),
+                Some((Aggregate::Average, _)) => named("FLOAT"),
+                Some((_, Some(inner))) => self.kind(inner),
+                _ => named("BOOLEAN"),
+            },
+        }
+    }
+
+    /// What an expression gives for a row.
+    fn cell(&self, expr: &Expr, row: &[Value]) -> Result<Cell, ApiError> {
+        match expr {
+            Expr::Identifier(name) if is_parameter(name) => self.parameter(&name.value),
+            Expr::Identifier(name) => {
+                let (place, field) = self.field(name)?;
+                Ok(row.get(place).map_or(Cell::Null, |value| Cell::of(value, &field.kind)))
+            }
+            // `table.column`: there is one table.
+            Expr::CompoundIdentifier(names) if names.len() == 2 => self.cell(&Expr::Identifier(names[1].clone()), row),
+            Expr::Nested(inner) => self.cell(inner, row),
+            Expr::Value(value) => self.literal(&value.value),
+            Expr::TypedString(typed) => {
+                let kind = typed.data_type.to_string();
+                let text = typed.value.value.to_string();
+                Ok(Cell::of(&Value::from(text.trim_matches(['\'', '"'])), &kind))
+            }
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Ok(self.cell(expr, row)?.not()),
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+                self.cell(expr, row)?.negative().ok_or_else(|| unsupported("this minus"))
+            }
+            Expr::IsNull(inner) => Ok(Cell::Bool(self.cell(inner, row)? == Cell::Null)),
+            Expr::IsNotNull(inner) => Ok(Cell::Bool(self.cell(inner, row)? != Cell::Null)),
+            Expr::IsTrue(inner) => Ok(Cell::Bool(self.cell(inner, row)? == Cell::Bool(true))),
+            Expr::IsFalse(inner) => Ok(Cell::Bool(self.cell(inner, row)? == Cell::Bool(false))),
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right, row),
+            Expr::Between { expr, negated, low, high } => {
+                let (cell, low, high) = (self.cell(expr, row)?, self.cell(low, row)?, self.cell(high, row)?);
+                let within = compared(&BinaryOperator::GtEq, &cell, &low)?.and(&compared(&BinaryOperator::LtEq, &cell, &high)?);
+                Ok(if *negated { within.not() } else { within })
+            }
+            Expr::In { expr, target: InTarget::List(list), negated, global: false } => {
+                let cell = self.cell(expr, row)?;
+                let mut found = Cell::Bool(false);
+                for one in list {
+                    found = found.or(&compared(&BinaryOperator::Eq, &cell, &self.cell(one, row)?)?);
+                }
+                Ok(if *negated { found.not() } else { found })
+            }
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                match (self.cell(expr, row)?, self.cell(pattern, row)?) {
+                    (Cell::Text(text), Cell::Text(pattern)) => Ok(Cell::Bool(like(&text, &pattern) != *negated)),
+                    (Cell::Null, _) | (_, Cell::Null) => Ok(Cell::Null),
+                    _ => Err(invalid_query("No matching signature for operator LIKE: it compares texts")),
+                }
+            }
+            other => Err(unsupported(&other.to_string().chars().take(80).collect::<String>())),
+        }
+    }
+
+    fn binary(&self, left: &Expr, operator: &BinaryOperator, right: &Expr, row: &[Value]) -> Result<Cell, ApiError> {
+        let (one, other) = (self.cell(left, row)?, self.cell(right, row)?);
+        match operator {
+            BinaryOperator::And => Ok(one.and(&other)),
+            BinaryOperator::Or => Ok(one.or(&other)),
+            _ => compared(operator, &one, &other),
+        }
+    }
+
+    /// The value of `@name`.
+    fn parameter(&self, name: &str) -> Result<Cell, ApiError> {
+        let name = name.trim_start_matches('@');
+        let found = self.parameters.get(&name.to_lowercase());
+        let (kind, text) = found.ok_or_else(|| invalid_query(format!("Query parameter '{name}' not found")))?;
+        Ok(Cell::of(&Value::from(text.as_str()), kind))
+    }
+
+    fn literal(&self, literal: &Literal) -> Result<Cell, ApiError> {
+        Ok(match literal {
+            Literal::Number(text, _) => Cell::number(text).ok_or_else(|| invalid_query(format!("Invalid number: {text}")))?,
+            Literal::SingleQuotedString(text) | Literal::DoubleQuotedString(text) => Cell::Text(text.clone()),
+            Literal::Boolean(value) => Cell::Bool(*value),
+            Literal::Null => Cell::Null,
+            Literal::Placeholder(name) => return self.parameter(name),
+            other => return Err(unsupported(&other.to_string())),
+        })
+    }
+
+    fn aggregated(&self, expr: &Expr, rows: &[&Vec<Value>]) -> Result<Value, ApiError> {
+        let Some((kind, inner)) = aggregate(expr) else { return Err(unsupported(&expr.to_string())) };
+        let Some(inner) = inner else { return Ok(rows.len().into()) };
+        let mut cells = Vec::new();
+        for row in rows {
+            let cell = self.cell(inner, row)?;
+            if cell != Cell::Null {
+                cells.push(cell);
+            }
+        }
+        let extreme = |wanted: Ordering| {
+            cells.iter().fold(None, |best: Option<&Cell>, cell| match best {
+                Some(best) if cell.compare(best) != Some(wanted) => Some(best),
+                _ => Some(cell),
+            })
+        };
+        let none = || Value::Null;
+        match kind {
+            Aggregate::Count => Ok(cells.len().into()),
+            Aggregate::Min => Ok(extreme(Ordering::Less).map_or_else(none, Cell::json)),
+            Aggregate::Max => Ok(extreme(Ordering::Greater).map_or_else(none, Cell::json)),
+            Aggregate::Sum | Aggregate::Average => value::sum(&cells, kind == Aggregate::Average)
+                .ok_or_else(|| invalid_query("No matching signature for an aggregate: it takes numbers that add up to one")),
+        }
+    }
+}
+
+/// `@name`, which the parser takes for the name of a column.
+fn is_parameter(name: &Ident) -> bool {
+    name.quote_style.is_none() && name.value.starts_with('@')
+}
+
+/// A comparison; with NULL it is NULL.
+fn compared(operator: &BinaryOperator, one: &Cell, other: &Cell) -> Result<Cell, ApiError> {
+    let holds: fn(Ordering) -> bool = match operator {
+        BinaryOperator::Eq => Ordering::is_eq,
+        BinaryOperator::NotEq => Ordering::is_ne,
+        BinaryOperator::Lt => Ordering::is_lt,
+        BinaryOperator::LtEq => Ordering::is_le,
+        BinaryOperator::Gt => Ordering::is_gt,
+        BinaryOperator::GtEq => Ordering::is_ge,
+        other => return Err(unsupported(&format!("the operator {other}"))),
+    };
+    if *one == Cell::Null || *other == Cell::Null {
+        return Ok(Cell::Null);
+    }
+    let order = one.compare(other).ok_or_else(|| {
+        invalid_query(format!(
+            "No matching signature for operator {operator} for argument types: {}, {}",
+            one.kind(),
+            other.kind()
+        ))
+    })?;
+    Ok(Cell::Bool(holds(order)))
+}
+
+#[cfg(test)]
+mod tests;
