@@ -18,4 +18,14 @@ impl Http {
         }
         send(&url, request).await
     }
+
+    /// Asks for the headers alone, with one of the caller's own, such as the version of an API.
+    ///
+    /// # Errors
+    /// As those of the other calls.
+    pub async fn head(&self, url: &str, bearer: &Secret, header: (&'static str, &str)) -> Result<HttpAnswer, HttpError> {
+        let url = checked(url)?;
+        let request = self.0.head(url.clone()).bearer_auth(bearer.expose()).header(header.0, header.1);
+        send(&url, request).await
+    }
 }

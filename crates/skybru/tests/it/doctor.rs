@@ -277,3 +277,48 @@ fn a_key_that_ends_within_a_month_is_named_before_it_ends() {
         }
     }
 }
+
+/// D-74 from files: whose lists they are, and what `az storage fs access show` printed of the root, a folder and the path.
+#[test]
+fn lists_of_a_data_lake_are_read_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: &serde_json::Value| std::fs::write(folder.path().join(name), value.to_string()).unwrap();
+    let who = "11111111-2222-4333-8444-555555555555";
+    write("identity.json", &serde_json::json!({"clientId": "c", "principalId": who, "tenantId": "t", "name": "innsikt"}));
+    let list = |named: &str| {
+        let acl = format!("user::rwx,user:{who}:{named},group::r-x,mask::rwx,other::---");
+        serde_json::json!({"acl": acl, "owner": "$superuser", "group": "$superuser", "permissions": "rwxr-x---+"})
+    };
+    let ask = |lists: &serde_json::Value| {
+        write("lists.json", lists);
+        let output = program(
+            folder.path(),
+            &["doctor", "--offline", "--json", "--entra-identity", "identity.json", "--azure-lists", "lists.json"],
+        )
+        .output()
+        .unwrap();
+        let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        let rules: Vec<String> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| format!("{} {}", finding["rule"].as_str().unwrap(), finding["where"].as_str().unwrap()))
+            .collect();
+        (output.status.code().unwrap(), rules)
+    };
+    assert_eq!(ask(&serde_json::json!([list("--x"), list("--x"), list("r--")])), (0, Vec::new()));
+    assert_eq!(ask(&serde_json::json!([list("--x"), list("r--"), list("r--")])), (1, vec!["D-74 lists.json".to_owned()]));
+    let (code, rules) = ask(&serde_json::json!([list("--x"), list("--x"), list("---")]));
+    assert_eq!((code, rules[0].split(' ').next()), (1, Some("E-66")), "{rules:?}");
+    write("lists.json", &serde_json::json!({"permissions": "rwx"}));
+    let output =
+        program(folder.path(), &["doctor", "--offline", "--entra-identity", "identity.json", "--azure-lists", "lists.json"])
+            .output()
+            .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("lists.json: expected acl and owner, as az storage fs access show prints them"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -55,6 +55,8 @@ impl Live {
             .env("AWS_SECRET_ACCESS_KEY", self.lab.get("/clouds/aws/secret_access_key"))
             .env("GOOGLE_OAUTH_ACCESS_TOKEN", self.lab.get("/clouds/google/access_token"))
             .env("AZURE_ACCESS_TOKEN", self.lab.get("/clouds/azure/access_token"))
+            .env("AZURE_GRAPH_ACCESS_TOKEN", self.lab.get("/clouds/azure/access_token"))
+            .env("AZURE_STORAGE_ACCESS_TOKEN", self.lab.get("/clouds/azure/access_token"))
             .output()
             .unwrap();
         let text = stdout(&output);
@@ -238,4 +240,47 @@ fn a_share_file_is_held_against_what_is_there() {
         found.iter().any(|text| text.starts_with("D-49: ")) && found.iter().any(|text| text.starts_with("D-61: identity")),
         "{found:?}"
     );
+}
+
+/// E-62: an application registration is shown by Graph alone.
+#[test]
+fn an_applications_registration_is_read_from_graph() {
+    let live = Live::start();
+    let graph = format!("{}/v1.0/applications", live.lab.get("/clouds/azure/arm").replace("/arm", "/graph"));
+    let ask = |method: &str, url: &str, body: &Value| live.call("azure", method, url, body);
+    let made = ask("POST", &graph, &json!({"displayName": "innsikt"}));
+    let credentials = format!("{graph}/{}/federatedIdentityCredentials", made["id"].as_str().unwrap());
+    let issuer = live.lab.get("/issuers/skyporten");
+    let credential = json!({"name": "innsikt", "issuer": issuer, "subject": "0192:310702641", "audiences": [RESOURCE]});
+    ask("POST", &credentials, &credential);
+    let settings = live.lab.get("/demo/config_file");
+    let text = std::fs::read_to_string(settings).unwrap();
+    let changed = text.replace(live.lab.get("/clouds/azure/client_id"), made["appId"].as_str().unwrap());
+    assert_ne!(text, changed);
+    std::fs::write(settings, changed).unwrap();
+    assert_eq!(live.first("demo-azure"), ("D-61".to_owned(), "Microsoft Graph".to_owned()));
+}
+
+/// D-74: in an account with folders the lists decide, and storage alone shows them.
+#[test]
+fn a_folder_that_lets_nobody_through_is_read_from_the_lakes_lists() {
+    let live = Live::start();
+    let settings = live.lab.get("/demo/config_file");
+    let text = std::fs::read_to_string(settings).unwrap();
+    let changed = text
+        .replace("[targets.demo-azure]\n", "[targets.demo-azure]\nprefix = \"timetables\"\n")
+        .replace("account = \"fjordbussdata\"", "account = \"fjordbusslake\"");
+    std::fs::write(settings, changed).unwrap();
+    let url = format!("{}fjordbusslake/fjordbuss-data?action=setAccessControl", live.lab.get("/clouds/azure/dfs"));
+    let set = |list: &str| {
+        let request = live.lab.http().patch(&url).bearer_auth(live.lab.get("/clouds/azure/access_token"));
+        let request = request.header("x-ms-version", "2023-11-03").header("x-ms-acl", list);
+        let status = live.runtime.block_on(async { request.send().await.unwrap().status() });
+        assert!(status.is_success(), "{status}");
+    };
+    live.is_fine("demo-azure");
+    set("user::rwx,group::r-x,other::---");
+    assert_eq!(live.first("demo-azure").0, "D-74");
+    set(&format!("user::rwx,user:{}:--x,group::r-x,mask::r-x,other::---", live.lab.get("/clouds/azure/principal_id")));
+    live.is_fine("demo-azure");
 }

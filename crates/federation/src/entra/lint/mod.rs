@@ -22,6 +22,8 @@ use crate::lint::{at, bare_token, has_errors};
 pub struct Setup<'a> {
     /// The provider's identity, with its credentials.
     pub identity: Option<&'a Identity>,
+    /// Nobody has looked which credentials the identity has, so that none seem to be there.
+    pub credentials_unknown: bool,
     /// The provider's directory.
     pub tenant: Option<&'a Tenant>,
     /// The directory that the consumer names.
@@ -107,7 +109,7 @@ pub(crate) fn lint_documents(
 
 /// The identity and what it may do, beside a token that Entra would read.
 pub(crate) fn lint_setup(setup: &Setup<'_>, token: Option<&PresentedAssertion>, now: Option<i64>, findings: &mut Vec<Finding>) {
-    if let Some(identity) = setup.identity {
+    if let Some(identity) = setup.identity.filter(|_| !setup.credentials_unknown) {
         credentials::lint(identity, token, now, findings);
     }
     if let Some(call) = setup.files {

@@ -1,10 +1,10 @@
-//! What Resource Manager itself says of identity, credentials, roles and account, when the environment has a token that may read it.
+//! What Resource Manager, Graph and storage say of identity, credentials, roles, account and access control lists, when the environment
+//! has tokens that may read them.
 //!
-//! The token: `AZURE_ACCESS_TOKEN` (of `az account get-access-token`); else that of a managed identity (`IDENTITY_ENDPOINT` and
-//! `IDENTITY_HEADER`); else that of a federated token (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_FEDERATED_TOKEN_FILE`), where it is
-//! not the consumer's own identity.
-//!
-//! Deliberately missing: application registrations, which only Graph shows, and access control lists, which only storage shows.
+//! The tokens: `AZURE_ACCESS_TOKEN` for Resource Manager, `AZURE_GRAPH_ACCESS_TOKEN`, `AZURE_STORAGE_ACCESS_TOKEN` (each of `az account
+//! get-access-token`, the others with `--resource-type ms-graph` and `--resource https://storage.azure.com`); else those of a managed
+//! identity (`IDENTITY_ENDPOINT` and `IDENTITY_HEADER`); else those of a federated token (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`,
+//! `AZURE_FEDERATED_TOKEN_FILE`), where it is not the consumer's own identity.
 
 use anyhow::Result;
 use http::Method;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use skybru_client::http::Http;
 use skybru_core::Secret;
 use skybru_federation::azure::RoleAssignment;
+use skybru_federation::azure::acl::Acl;
 use skybru_federation::azure::roles::RoleDefinition;
 
 use super::azure::{Files, LiveAccess};
@@ -20,8 +21,11 @@ use super::report::Report;
 use super::{Call, given};
 
 const LIVE: &str = "Azure Resource Manager";
+const GRAPH: &str = "Microsoft Graph";
 const REAL_ARM: &str = "https://management.azure.com";
 const OWN_HOSTS: &[&str] = &["management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"];
+const GRAPH_HOSTS: &[&str] = &["graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"];
+const LAKE_HOSTS: &[&str] = &["dfs.core.windows.net", "dfs.core.usgovcloudapi.net", "dfs.core.chinacloudapi.cn"];
 const AUTHORITIES: &[&str] = &["login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn"];
 const IDENTITIES: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 /// A list that goes on longer than this is not read to its end.
@@ -35,22 +39,59 @@ pub(super) async fn fetch(call: &Call, http: &Http, files: &mut Files, report: &
         report.note(format!("the token at hand is not sent to {base}: it is neither Azure nor this machine"));
         return Ok(());
     }
-    let Some(bearer) = bearer(call, http, &client_id).await? else { return Ok(()) };
+    let Some(bearer) = bearer(call, http, &client_id, For::Management).await? else { return Ok(()) };
     let arm = Arm { api: Api { http, bearer, name: "Azure" }, base };
     let subscriptions = arm.list("/subscriptions?api-version=2022-12-01", "its subscriptions", report).await;
     let mut found = false;
     for subscription in subscriptions.iter().filter_map(|one| one["subscriptionId"].as_str()) {
         found |= identity(&arm, subscription, &client_id, files, report).await;
     }
-    if !found && !subscriptions.is_empty() {
-        let what = "no managed identity in the subscriptions that the token sees";
-        report.note(format!("{what} has the client id {client_id}; an application's registration is not looked at"));
+    if !found && !application(call, &arm, &client_id, files, report).await? {
         return Ok(());
     }
     for subscription in subscriptions.iter().filter_map(|one| one["subscriptionId"].as_str()) {
-        access(&arm, subscription, files, report).await;
+        access(call, &arm, subscription, files, report).await?;
     }
     Ok(())
+}
+
+/// The application registration behind a client id, with its credentials and its principal (E-62), where no managed identity has it.
+async fn application(call: &Call, arm: &Arm<'_>, client_id: &str, files: &mut Files, report: &mut Report) -> Result<bool> {
+    let none = format!("no managed identity in the subscriptions that the token sees has the client id {client_id}");
+    let base = graph_of(&arm.base);
+    let http = arm.api.http;
+    let token = if may_have_the_token(&base, GRAPH_HOSTS) { bearer(call, http, client_id, For::Graph).await? } else { None };
+    let Some(bearer) = token else {
+        report.note(format!("{none}; application registrations are looked at with a token for Graph (AZURE_GRAPH_ACCESS_TOKEN)"));
+        return Ok(false);
+    };
+    let graph = Arm { api: Api { http, bearer, name: GRAPH }, base };
+    // An id from settings is quoted in a filter.
+    let quoted = client_id.replace('\'', "''");
+    let filter: String = url::form_urlencoded::byte_serialize(format!("appId eq '{quoted}'").as_bytes()).collect();
+    let filter = filter.replace('+', "%20");
+    let applications = graph.list(&format!("/v1.0/applications?$filter={filter}"), "the applications", report).await;
+    let Some((found, id)) = applications.first().and_then(|one| Some((one, one["id"].as_str()?))) else {
+        report.note(format!("{none}, and neither has an application's registration"));
+        return Ok(false);
+    };
+    let path = format!("/v1.0/applications/{id}/federatedIdentityCredentials");
+    let credentials = graph.list(&path, "the application's credentials", report).await;
+    let app_id = found["appId"].as_str().unwrap_or_default();
+    let path = format!("/v1.0/servicePrincipals(appId='{app_id}')");
+    let principal = graph.one(&path, "the application's principal", report).await;
+    files.take_application(found, &credentials, principal.as_ref(), GRAPH, report);
+    Ok(true)
+}
+
+/// Graph beside a Resource Manager: that of the same cloud, or that of the same lab.
+fn graph_of(arm: &str) -> String {
+    match arm {
+        "https://management.usgovcloudapi.net" => "https://graph.microsoft.us".to_owned(),
+        "https://management.chinacloudapi.cn" => "https://microsoftgraph.chinacloudapi.cn".to_owned(),
+        lab if lab.ends_with("/arm") => format!("{}/graph", lab.trim_end_matches("/arm")),
+        _ => "https://graph.microsoft.com".to_owned(),
+    }
 }
 
 /// Every managed identity that the token sees, with its credentials; `None` when nobody was asked.
@@ -64,7 +105,7 @@ pub(super) async fn identities(
     if !may_have_the_token(&base, OWN_HOSTS) {
         return Ok(None);
     }
-    let Some(bearer) = bearer(call, http, "").await? else { return Ok(None) };
+    let Some(bearer) = bearer(call, http, "", For::Management).await? else { return Ok(None) };
     let arm = Arm { api: Api { http, bearer, name: "Azure" }, base };
     let mut found = Vec::new();
     for subscription in arm.list("/subscriptions?api-version=2022-12-01", "its subscriptions", report).await {
@@ -126,12 +167,12 @@ async fn identity(arm: &Arm<'_>, subscription: &str, client_id: &str, files: &mu
 }
 
 /// The storage account of the target, and the identity's roles there (E-66, D-68, D-73).
-async fn access(arm: &Arm<'_>, subscription: &str, files: &mut Files, report: &mut Report) {
-    let Some((principal, account, part)) = files.wanted_access() else { return };
+async fn access(call: &Call, arm: &Arm<'_>, subscription: &str, files: &mut Files, report: &mut Report) -> Result<()> {
+    let Some((principal, account, part)) = files.wanted_access() else { return Ok(()) };
     let path = format!("/subscriptions/{subscription}/providers/Microsoft.Storage/storageAccounts?api-version=2023-05-01");
     let accounts = arm.list(&path, "the storage accounts", report).await;
-    let Some(found) = accounts.iter().find(|one| one["name"].as_str() == Some(account.as_str())) else { return };
-    let Some(scope) = found["id"].as_str().map(|id| format!("{id}{part}")) else { return };
+    let Some(found) = accounts.iter().find(|one| one["name"].as_str() == Some(account.as_str())) else { return Ok(()) };
+    let Some(scope) = found["id"].as_str().map(|id| format!("{id}{part}")) else { return Ok(()) };
     let path = format!(
         "/subscriptions/{subscription}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=principalId%20eq%20'{principal}'"
     );
@@ -148,11 +189,46 @@ async fn access(arm: &Arm<'_>, subscription: &str, files: &mut Files, report: &m
     }
     // In an account with folders a list may let the identity in where no role does.
     let has_folders = found["properties"]["isHnsEnabled"].as_bool() == Some(true);
-    if has_folders && live.assignments.is_empty() {
-        report.note(format!("{account} has folders: their access control lists decide, and are not looked at"));
-        return;
+    if has_folders {
+        live.lists = lists(call, arm.api.http, found, files, report).await?;
+        if live.lists.is_none() && live.assignments.is_empty() {
+            let how = "a token for storage that may read them (AZURE_STORAGE_ACCESS_TOKEN)";
+            report.note(format!("{account} has folders: their access control lists decide, and are looked at with {how}"));
+            return Ok(());
+        }
     }
     files.access = Some(live);
+    Ok(())
+}
+
+/// The access control lists from the container's root to the path that the target names (E-67, D-74).
+async fn lists(call: &Call, http: &Http, account: &Value, files: &Files, report: &mut Report) -> Result<Option<Vec<Acl>>> {
+    let Some(lake) = account.pointer("/properties/primaryEndpoints/dfs").and_then(Value::as_str) else { return Ok(None) };
+    let Some((container, path)) = files.wanted_path() else { return Ok(None) };
+    if !may_have_the_token(lake, LAKE_HOSTS) {
+        return Ok(None);
+    }
+    let Some(bearer) = bearer(call, http, "", For::Storage).await? else { return Ok(None) };
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let mut lists = Vec::new();
+    for depth in 0..=parts.len() {
+        let place = parts[..depth].join("/");
+        let mut url = url::Url::parse(lake)?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(&container).extend(&parts[..depth]);
+        }
+        url.set_query(Some("action=getAccessControl"));
+        let answer = http.head(url.as_str(), &bearer, ("x-ms-version", "2023-11-03")).await;
+        let header = |name: &str| answer.as_ref().ok()?.headers.get(name)?.to_str().ok();
+        let list = header("x-ms-acl").map(|text| Acl::of_owner(header("x-ms-owner").unwrap_or_default(), true).set(text, true));
+        let Some(Ok(list)) = list else {
+            let why = header("x-ms-error-code").unwrap_or("it is not what was expected");
+            report.note(format!("the access control list of {container}/{place} is not shown to the token at hand ({why})"));
+            return Ok(None);
+        };
+        lists.push(list);
+    }
+    Ok(Some(lists))
 }
 
 fn is_public(account: &Value) -> bool {
@@ -188,16 +264,43 @@ fn definition(value: &Value) -> RoleDefinition {
     }
 }
 
-/// An access token for Resource Manager. `consumer` is the identity of the target, which is no administrator.
-async fn bearer(call: &Call, http: &Http, consumer: &str) -> Result<Option<Secret>> {
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Management,
+    Graph,
+    Storage,
+}
+
+impl For {
+    const fn variable(self) -> &'static str {
+        match self {
+            Self::Management => "AZURE_ACCESS_TOKEN",
+            Self::Graph => "AZURE_GRAPH_ACCESS_TOKEN",
+            Self::Storage => "AZURE_STORAGE_ACCESS_TOKEN",
+        }
+    }
+
+    const fn resource(self) -> &'static str {
+        match self {
+            Self::Management => "https://management.azure.com",
+            Self::Graph => "https://graph.microsoft.com",
+            Self::Storage => "https://storage.azure.com",
+        }
+    }
+}
+
+/// An access token. `consumer` is the identity of the target, which is no administrator.
+async fn bearer(call: &Call, http: &Http, consumer: &str, wanted: For) -> Result<Option<Secret>> {
     let var = |name: &str| call.system.var(name);
-    if let Some(token) = var("AZURE_ACCESS_TOKEN") {
+    if let Some(token) = var(wanted.variable()) {
         return Ok(Some(Secret::from(token.trim().to_owned())));
     }
     if let Some((endpoint, header)) = var("IDENTITY_ENDPOINT").zip(var("IDENTITY_HEADER")) {
         // E-76. The header is the right to ask: it stays on this machine, where such an endpoint is.
         if may_have_the_token(endpoint, &[]) {
-            let url = format!("{endpoint}?api-version=2019-08-01&resource=https%3A%2F%2Fmanagement.azure.com");
+            let resource: String = url::form_urlencoded::byte_serialize(wanted.resource().as_bytes()).collect();
+            let url = format!("{endpoint}?api-version=2019-08-01&resource={resource}");
             let answer = http.get_with(&url, "x-identity-header", &Secret::from(header.to_owned())).await;
             return Ok(answer.ok().and_then(|answer| token_in(&answer.json().ok()?)));
         }
@@ -212,10 +315,11 @@ async fn bearer(call: &Call, http: &Http, consumer: &str) -> Result<Option<Secre
         return Ok(None);
     }
     let assertion = given(call, file.as_ref())?.text;
+    let scope = format!("{}/.default", wanted.resource());
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", client_id),
-        ("scope", "https://management.azure.com/.default"),
+        ("scope", &scope),
         ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
         ("client_assertion", assertion.trim()),
     ];

@@ -61,12 +61,15 @@ pub(crate) struct DoctorArgs {
     /// A credential file of Google's, type `external_account`
     #[arg(long, value_name = "FILE")]
     credential_file: Option<PathBuf>,
-    /// What `az identity federated-credential list` or `show` printed
+    /// What `az identity federated-credential list` or `show` printed, or `az ad app federated-credential list`
     #[arg(long, value_name = "FILE")]
     entra_credential: Option<PathBuf>,
-    /// What `az identity show` printed
+    /// What `az identity show` printed, or `az ad app show`, or `az ad sp show`
     #[arg(long, value_name = "FILE")]
     entra_identity: Option<PathBuf>,
+    /// What `az storage fs access show` printed: of a path, or as an array of the root, each folder on the way, and the path
+    #[arg(long, value_name = "FILE", requires = "entra_identity")]
+    azure_lists: Option<PathBuf>,
     /// An AWS configuration file [default when given without a value: ~/.aws/config]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = tools::USUAL_CONFIG)]
     aws_config: Option<PathBuf>,
@@ -102,6 +105,7 @@ impl DoctorArgs {
             &self.credential_file,
             &self.entra_credential,
             &self.entra_identity,
+            &self.azure_lists,
         ];
         self.subject.is_none() && self.error.is_none() && !self.environment && files.into_iter().all(Option::is_none)
     }
@@ -126,7 +130,13 @@ impl Clouds {
                 args.google_policy.as_deref(),
                 args.credential_file.as_deref(),
             )?,
-            azure: azure::Files::read(call, args.entra_credential.as_deref(), args.entra_identity.as_deref(), report)?,
+            azure: azure::Files::read(
+                call,
+                args.entra_credential.as_deref(),
+                args.entra_identity.as_deref(),
+                args.azure_lists.as_deref(),
+                report,
+            )?,
         })
     }
 
@@ -242,6 +252,7 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
         duration_seconds: aws.duration_seconds,
         private_chain: probe.private_chain.as_deref(),
     };
+    let above = clouds.azure.lists_above();
     let input = LintInput {
         discovery: probe.discovery.as_ref(),
         keys: probe.keys.as_ref(),
@@ -249,7 +260,7 @@ async fn look(call: &Call, args: &DoctorArgs, looked: Looked, report: &mut Repor
         now: Some(now),
         aws: aws.is_asked().then_some(setup),
         google: clouds.google.is_asked().then(|| clouds.google.setup()),
-        azure: clouds.azure.is_asked().then(|| clouds.azure.setup()),
+        azure: clouds.azure.is_asked().then(|| clouds.azure.setup(&above)),
     };
     let place = token.as_ref().map_or("the set-up", |token| token.place.as_str());
     for finding in lint(input) {

@@ -69,6 +69,7 @@ pub(super) async fn walk(call: &Call, name: &str, ask_nobody: bool, report: &mut
         account: azure.account.clone(),
         container: azure.container.clone(),
         file_share: azure.file_share.clone(),
+        path: target.prefix.clone().unwrap_or_default().trim_matches('/').to_owned(),
         arm: azure.arm.clone(),
     });
     let azure_http = target.azure.as_ref().map(|azure| settings.azure_http(name, target, azure)).transpose()?;
