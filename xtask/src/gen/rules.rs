@@ -28,6 +28,17 @@ older guide. *unconfirmed* rests on one report or on inference. *advice* is noth
 
 ";
 
+/// Rules of the doctor that no look at a set-up can find, and why: they are named by the error text alone.
+const BY_TEXT: [(&str, &str); 4] = [
+    ("D-34", "no call tells which regions of another account's STS are switched off; STS says so when it is asked"),
+    (
+        "D-48",
+        "whether the API is on in the provider's project only an administrator of that project may ask; the refusal tells everybody",
+    ),
+    ("D-70", "the assertion that az replays lies in az's own encrypted cache; Entra's word on its time is all there is to see"),
+    ("D-71", "a flag that was not given leaves no trace but what az then says"),
+];
+
 const GROUPS: [(&str, &str); 6] = [
     ("P", "The issuer's profile"),
     ("A", "AWS"),
@@ -74,6 +85,28 @@ fn write_group(page: &mut String, title: &str, rules: &[&Rule], mentions: &BTree
         writeln!(page, "| {} | {says} | {} | {}{more} | {} |", rule.id, rule.status, shown.join(", "), code.join(", "))?;
     }
     page.push('\n');
+    let is_looked_for =
+        |rule: &&&Rule| of(rule).code.iter().any(|file| ["/lint", "/tools/", "/doctor/"].iter().any(|part| file.contains(part)));
+    let by_text: Vec<&str> = rules
+        .iter()
+        .filter(|rule| rule.id.starts_with("D-") && rule.id != "D-99")
+        .filter(|rule| !is_looked_for(rule))
+        .map(|rule| rule.id.as_str())
+        .collect();
+    if rules.iter().any(|rule| rule.id == "D-01") {
+        if by_text != BY_TEXT.map(|(rule, _)| rule) {
+            bail!(
+                "rules that the doctor never looks for are {by_text:?}: write into xtask/src/gen/rules.rs why, or take them out there"
+            );
+        }
+        page.push_str(
+            "Every rule is looked for in what the doctor is given, but these, which it knows by their error texts alone:\n\n",
+        );
+        for (rule, why) in BY_TEXT {
+            writeln!(page, "- {rule}: {why}.")?;
+        }
+        page.push('\n');
+    }
     Ok(())
 }
 

@@ -192,7 +192,7 @@ type Mistake = (&'static str, &'static str, &'static [&'static str], fn(&mut Set
 const NO_IDENTITY: &str = "InvalidIdentityToken";
 const DENIED: &str = "AccessDenied";
 
-const MISTAKES: [Mistake; 32] = [
+const MISTAKES: [Mistake; 34] = [
     ("provider URL with a slash", NO_IDENTITY, &["D-20"], |s, _| s.provider_url.push('/')),
     ("provider URL with a path", NO_IDENTITY, &["D-20"], |s, dice| {
         s.provider_url.push_str(dice.one_of::<&str>(&["/oidc", "/issuer", "/v2.0", "/.well-known"]));
@@ -327,6 +327,18 @@ const MISTAKES: [Mistake; 32] = [
     ("session tags that the policy does not expect", DENIED, &["D-31"], |s, dice| {
         s.claims["https://aws.amazon.com/tags"] =
             json!({"principal_tags": {format!("consumer{}", dice.below(9)): ["917422575"]}});
+    }),
+    ("subject in another case in the policy", DENIED, &["D-25"], |s, dice| {
+        let (key, (organisation, scope)) = (format!("{}:sub", s.host()), SUBJECT.split_once(';').unwrap());
+        let scope = if dice.below(2) == 0 { scope.to_uppercase() } else { format!("E{}", &scope[1..]) };
+        s.condition("sub", "StringEquals", key, format!("{organisation};{scope}"));
+    }),
+    ("two scopes in the other order", DENIED, &["D-15", "D-25"], |s, dice| {
+        let (key, second) = (format!("{}:sub", s.host()), dice.one_of::<&str>(&["entur:other", "entur:demo.write"]));
+        s.claims["sub"] = format!("{SUBJECT} {second}").into();
+        s.claims["scope"] = format!("{} {second}", SUBJECT.split_once(';').unwrap().1).into();
+        let (organisation, scope) = SUBJECT.split_once(';').unwrap();
+        s.condition("sub", "StringEquals", key, format!("{organisation};{second} {scope}"));
     }),
 ];
 

@@ -124,7 +124,7 @@ impl SetUp {
 /// A kind of mistake: what it is, what Google answers, which rules name it, and how it is made.
 type Mistake = (&'static str, &'static str, &'static [&'static str], fn(&mut SetUp, &Dice));
 
-const MISTAKES: [Mistake; 32] = [
+const MISTAKES: [Mistake; 33] = [
     ("a slash at the end of the issuer URI", "invalid_grant", &["D-43"], |it, dice| {
         let slashes = "/".repeat(1 + dice.below(3));
         it.provider["oidc"]["issuerUri"] = format!("{}{slashes}", it.provider["oidc"]["issuerUri"].as_str().unwrap()).into();
@@ -259,6 +259,11 @@ const MISTAKES: [Mistake; 32] = [
     ("keys that were uploaded before the last rotation", "invalid_grant", &["D-44"], |it, dice| {
         let old = dice.misspelt(it.header["kid"].as_str().unwrap());
         it.provider["oidc"]["jwksJson"] = json!({"keys": [stranger(&it.keys[0], &old)]}).to_string().into();
+    }),
+    ("the binding's value in another case", "403", &["D-47"], |it, dice| {
+        let (place, value) = it.account_member.rsplit_once("::").unwrap();
+        let value = if dice.below(2) == 0 { value.to_uppercase() } else { format!("E{}", &value[1..]) };
+        it.account_member = format!("{place}::{value}");
     }),
 ];
 

@@ -102,3 +102,16 @@ async fn what_googles_own_tools_ask_first_is_answered() {
     assert_eq!(described["baseUrl"], json!(format!("{}/bigquery/v2/", google.sim.base_url())));
     assert_eq!(described["resources"]["datasets"]["methods"]["get"]["httpMethod"], "GET");
 }
+
+/// G-67: Google gives refresh tokens at the end of a sign-in in a browser and nowhere else, and there is none here.
+#[tokio::test]
+async fn g_67_no_refresh_token_is_good_because_none_is_given_out() {
+    let issuer = TestIssuer::tls().await;
+    let google = Google::shared(&issuer).await;
+    let federated = google.federated(&token(&issuer, &json!({}))).await;
+    for refresh in ["made up", federated.as_str()] {
+        let body = json!({"grantType": "refresh_token", "refreshToken": refresh});
+        let answer = google.call(Method::POST, "v1/oauthtoken", Some(&body), None).await;
+        assert_eq!((answer.status, answer.body["error"].as_str()), (400, Some("invalid_grant")));
+    }
+}
