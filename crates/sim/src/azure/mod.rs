@@ -90,6 +90,8 @@ pub(crate) struct Sim {
     key: SigningKey,
     /// `https://localhost:PORT`.
     authority: String,
+    /// Where Blob, Data Lake and Files answer, in the same form.
+    storage: [String; 3],
     /// Removed with the last user of it.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -142,7 +144,7 @@ impl AzureSim {
         let opened = [bind(authority).await?, bind(blob).await?, bind(dfs).await?, bind(file).await?];
         let addresses = [opened[0].1, opened[1].1, opened[2].1, opened[3].1];
         let tls = Arc::clone(&options.tls);
-        let sim = Arc::new(open(options, addresses[0].port())?);
+        let sim = Arc::new(open(options, addresses.map(|address| format!("https://localhost:{}", address.port())))?);
         let stop = CancellationToken::new();
         let services = [server::Service::Authority, server::Service::Blob, server::Service::DataLake, server::Service::Files];
         let mut servers = Vec::new();
@@ -223,7 +225,7 @@ impl Drop for AzureSim {
     }
 }
 
-fn open(options: AzureSimOptions, port: u16) -> Result<Sim, StartError> {
+fn open(options: AzureSimOptions, [authority, blob, dfs, file]: [String; 4]) -> Result<Sim, StartError> {
     let extra_roots = options.extra_roots_pem.as_deref().unwrap_or_default();
     let extra_roots: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(extra_roots.as_bytes()).collect::<Result<_, _>>().map_err(StartError::Roots)?;
@@ -252,7 +254,8 @@ fn open(options: AzureSimOptions, port: u16) -> Result<Sim, StartError> {
         roles: roles::built_in(),
         fetcher,
         key,
-        authority: format!("https://localhost:{port}"),
+        authority,
+        storage: [blob, dfs, file],
         _temporary: temporary,
     })
 }

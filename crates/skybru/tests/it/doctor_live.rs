@@ -278,9 +278,15 @@ fn a_folder_that_lets_nobody_through_is_read_from_the_lakes_lists() {
         let status = live.runtime.block_on(async { request.send().await.unwrap().status() });
         assert!(status.is_success(), "{status}");
     };
-    live.is_fine("demo-azure");
+    // Blob's listing asks for a role, so the data are refused; what is read of the lists says whether they are the reason.
+    let found = || -> Vec<String> {
+        let (_, report) = live.doctor("demo-azure");
+        let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "error");
+        findings.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(!found().contains(&"D-74".to_owned()));
     set("user::rwx,group::r-x,other::---");
     assert_eq!(live.first("demo-azure").0, "D-74");
     set(&format!("user::rwx,user:{}:--x,group::r-x,mask::r-x,other::---", live.lab.get("/clouds/azure/principal_id")));
-    live.is_fine("demo-azure");
+    assert!(!found().contains(&"D-74".to_owned()));
 }

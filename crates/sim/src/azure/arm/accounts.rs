@@ -186,7 +186,8 @@ fn missing(is_blob: bool) -> AzureError {
 
 fn account_json(call: &Call<'_>, account: &Account) -> Value {
     let name = &account.name;
-    let host = |service: &str| format!("https://{name}.{service}.core.windows.net/");
+    // Here accounts stand in the path; in Azure, in the host.
+    let [blob, dfs, file] = call.sim.storage.each_ref().map(|base| format!("{base}/{name}/"));
     json!({
         "id": call.state.account_scope(account), "name": name, "type": KIND, "kind": "StorageV2",
         "sku": {"name": "Standard_LRS", "tier": "Standard"}, "location": account.location, "tags": account.tags,
@@ -194,7 +195,7 @@ fn account_json(call: &Call<'_>, account: &Account) -> Value {
             "provisioningState": "Succeeded", "isHnsEnabled": account.has_folders, "allowSharedKeyAccess": false,
             "publicNetworkAccess": if account.is_public { "Enabled" } else { "Disabled" },
             "supportsHttpsTrafficOnly": true, "accessTier": "Hot",
-            "primaryEndpoints": {"blob": host("blob"), "dfs": host("dfs"), "file": host("file")},
+            "primaryEndpoints": {"blob": blob, "dfs": dfs, "file": file},
         },
     })
 }
