@@ -200,6 +200,7 @@ impl SetUp {
             is_public: self.is_public,
         };
         let setup = Setup {
+            credentials_unknown: false,
             identity: Some(&identity),
             tenant: Some(&tenant),
             tenant_given: Some(&self.tenant),
