@@ -12,6 +12,9 @@ use crate::support::{Lab, program, stderr, stdout};
 const DOCUMENTS: [&str; 2] = [".well-known/openid-configuration", ".well-known/jwks.json"];
 const BUCKET: &str = "fjordbuss-data";
 
+/// Names and values.
+type Variables = [(&'static str, &'static str)];
+
 /// A bucket, asked as its owner.
 #[derive(Clone)]
 struct Owned {
@@ -192,7 +195,6 @@ fn what_would_not_expire_or_leaves_the_machine_unprotected_is_refused_with_a_hin
     let folder = tempfile::tempdir().unwrap();
     let made = program(folder.path(), &["issuer", "init", "--static", "id", "--url", "https://id.example.no"]).output().unwrap();
     assert!(made.status.success(), "{}", stderr(&made));
-    type Variables = [(&'static str, &'static str)];
     let mistakes: [(&str, &Variables, &str, &str); 6] = [
         (
             "gs://fjordbuss-data/oidc",
