@@ -5,7 +5,7 @@ use std::process::Command;
 
 /// The relocations of a position-independent program, packed: 1.7 MB of them are read at every start otherwise, and stay in the resident
 /// memory. The loader understands them from glibc 2.36 on, so they are for programs that are built where they run.
-#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "this is how cargo talks with a build script")]
+#[expect(clippy::disallowed_methods, reason = "this is how cargo talks with a build script")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);

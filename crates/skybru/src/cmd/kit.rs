@@ -130,7 +130,7 @@ const ADDRESSES: [&str; 3] = ["endpoint", "file-endpoint", "authority"];
 pub(crate) async fn run(call: &Call, args: KitArgs) -> Result<Outcome> {
     match args.command {
         KitCommand::Create(args) => create(call, &args).await,
-        KitCommand::Import(args) => import(call, args).await,
+        KitCommand::Import(args) => Box::pin(import(call, args)).await,
     }
 }
 

@@ -205,7 +205,11 @@ pub(super) fn no_token(error: &TokenError) -> Response {
 }
 
 pub(super) async fn introspect(State(agent): State<Arc<Agent>>, headers: HeaderMap, body: Bytes) -> Response {
-    let body: IntrospectBody = match Kind::of(&headers).and_then(|kind| read(kind, &body)) {
+    let kind = match Kind::of(&headers) {
+        Ok(kind) => kind,
+        Err(answer) => return answer,
+    };
+    let body: IntrospectBody = match read(kind, &body) {
         Ok(body) => body,
         Err(answer) => return answer,
     };
