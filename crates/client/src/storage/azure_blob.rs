@@ -156,7 +156,7 @@ impl Store for AzureBlob {
         Ok(())
     }
 
-    async fn left_over(&self, key: &Path) -> Answer<Option<LeftOver>> {
+    async fn left_over(&self, key: &Path, _size: Option<u64>) -> Answer<Option<LeftOver>> {
         let url = self.with_query(key, &[("comp", "blocklist"), ("blocklisttype", "uncommitted")]);
         let told = match self.rest.send(&Ask::new(Method::GET, url)).await {
             Ok(told) => told,

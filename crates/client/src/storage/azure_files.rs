@@ -1,7 +1,7 @@
 //! Azure Files: a file share by its REST protocol, which the library does not speak. Only what is needed.
 //!
 //! Every request says that it is made "for backup": that is how a share takes a token instead of the account's key (E-65). A file is
-//! written under another name and renamed, so it appears whole or not at all. Not here: continuing an interrupted upload.
+//! written under another name and renamed, so it appears whole or not at all; what is not whole is not listed.
 
 use std::ops::Range;
 
@@ -19,8 +19,8 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use super::azure_blob::await_copy;
+use super::azure_files_resume::{is_unfinished, unfinished_name};
 use super::bucket::path;
-use super::checksum::hex;
 use super::rest::{Ask, Rest, below, generic};
 use super::store::{Answer, LeftOver, Opened, Page, Store};
 use super::xml_parts::parse;
@@ -46,21 +46,21 @@ struct Walk {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Listing {
+pub(super) struct Listing {
     #[serde(default)]
-    entries: Entries,
+    pub(super) entries: Entries,
     #[serde(default)]
-    next_marker: String,
+    pub(super) next_marker: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Entries {
+pub(super) struct Entries {
     #[serde(rename = "$value", default)]
-    all: Vec<Listed>,
+    pub(super) all: Vec<Listed>,
 }
 
 #[derive(Debug, Deserialize)]
-enum Listed {
+pub(super) enum Listed {
     Directory {
         #[serde(rename = "Name")]
         name: String,
@@ -74,11 +74,11 @@ enum Listed {
 }
 
 #[derive(Debug, Deserialize)]
-struct Properties {
+pub(super) struct Properties {
     #[serde(rename = "Content-Length")]
-    length: u64,
+    pub(super) length: u64,
     #[serde(rename = "Last-Modified", default)]
-    last_modified: String,
+    pub(super) last_modified: String,
     #[serde(rename = "Etag", default)]
     e_tag: Option<String>,
 }
@@ -88,14 +88,14 @@ impl AzureFiles {
         below(&self.base, key.split('/').filter(|part| !part.is_empty()))
     }
 
-    fn with_query(&self, key: &str, query: &[(&str, &str)]) -> Url {
+    pub(super) fn with_query(&self, key: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.address(key);
         url.query_pairs_mut().extend_pairs(query);
         url
     }
 
     /// One page of one folder, whose name ends in a slash or is empty. A folder that is not there is empty.
-    async fn folder(&self, folder: &str, begins: &str, marker: Option<&str>) -> Answer<Listing> {
+    pub(super) async fn folder(&self, folder: &str, begins: &str, marker: Option<&str>) -> Answer<Listing> {
         let mut query = vec![("restype", "directory"), ("comp", "list"), ("include", "Timestamps,Etag")];
         query.extend((!begins.is_empty()).then_some(("prefix", begins)));
         query.extend(marker.map(|marker| ("marker", marker)));
@@ -114,7 +114,7 @@ impl AzureFiles {
         let mut mark = [0; 6];
         self.rest.ctx.randomness.fill(&mut mark);
         let (folder, name) = key.as_ref().rsplit_once('/').unwrap_or(("", key.as_ref()));
-        let name = format!(".{name}.{}.skybru-part", hex(&mark));
+        let name = unfinished_name(name, mark);
         if folder.is_empty() { name } else { format!("{folder}/{name}") }
     }
 
@@ -203,6 +203,7 @@ impl Store for AzureFiles {
                 Listed::File { name, .. } | Listed::Directory { name } if path(&name).is_err() => {
                     entries.push(Entry::Unusable(format!("{folder}{name}")));
                 }
+                Listed::File { name, .. } if is_unfinished(&name) => {}
                 Listed::File { name, properties } => entries.push(Entry::Object(ObjectInfo {
                     key: format!("{folder}{name}"),
                     size: properties.length,
@@ -289,8 +290,11 @@ impl Store for AzureFiles {
         self.rest.send(&Ask::new(Method::DELETE, self.address(upload))).await.map(|_| ())
     }
 
-    async fn left_over(&self, _key: &Path) -> Answer<Option<LeftOver>> {
-        Ok(None)
+    async fn left_over(&self, key: &Path, size: Option<u64>) -> Answer<Option<LeftOver>> {
+        match size {
+            Some(size) => self.left(key, size).await,
+            None => Ok(None),
+        }
     }
 
     fn wants_md5(&self) -> bool {

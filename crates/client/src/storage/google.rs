@@ -73,7 +73,7 @@ impl Store for Google {
         self.store.abort_multipart(key, &upload.to_owned()).await
     }
 
-    async fn left_over(&self, key: &Path) -> Answer<Option<LeftOver>> {
+    async fn left_over(&self, key: &Path, _size: Option<u64>) -> Answer<Option<LeftOver>> {
         let listed = self.read(self.base.clone(), uploads_query(key.as_ref())).await?;
         let Some(upload) = latest_upload(self.rest.name, &listed, key.as_ref())? else { return Ok(None) };
         let mut left = LeftOver { upload, ..LeftOver::default() };

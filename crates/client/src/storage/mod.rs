@@ -12,6 +12,7 @@
 
 mod azure_blob;
 mod azure_files;
+mod azure_files_resume;
 mod bucket;
 mod checksum;
 mod cloud;

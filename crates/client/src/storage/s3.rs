@@ -82,7 +82,7 @@ impl Store for S3 {
         self.store.abort_multipart(key, &upload.to_owned()).await
     }
 
-    async fn left_over(&self, key: &Path) -> Answer<Option<LeftOver>> {
+    async fn left_over(&self, key: &Path, _size: Option<u64>) -> Answer<Option<LeftOver>> {
         let listed = self.read(&Path::default(), uploads_query(key.as_ref())).await?;
         let Some(upload) = latest_upload(self.rest.name, &listed, key.as_ref())? else { return Ok(None) };
         let mut left = LeftOver { upload, ..LeftOver::default() };

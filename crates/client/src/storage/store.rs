@@ -77,8 +77,8 @@ pub(super) trait Store: Send + Sync {
 
     async fn abort(&self, key: &Path, upload: &str) -> Answer<()>;
 
-    /// What an interrupted upload of this object left.
-    async fn left_over(&self, key: &Path) -> Answer<Option<LeftOver>>;
+    /// What an interrupted upload of this object left, which goes on with a source of `size` bytes, where that is known.
+    async fn left_over(&self, key: &Path, size: Option<u64>) -> Answer<Option<LeftOver>>;
 
     /// Whether `complete` wants the sum of the whole.
     fn wants_md5(&self) -> bool {

@@ -97,7 +97,7 @@ impl Bucket {
         let at = path(key)?;
         progress.started(length);
         // Whoever may not list what is left over begins anew.
-        let left = if resume { self.store.left_over(&at).await.ok().flatten() } else { None };
+        let left = if resume { self.store.left_over(&at, length).await.ok().flatten() } else { None };
         let left = if let Some(left) = left {
             left
         } else {
@@ -281,7 +281,11 @@ impl Sending {
                 }
                 drop(summed);
             }
-            let name = store.put_part(&key, &left.upload, number, at, part).await?;
+            let name = match store.put_part(&key, &left.upload, number, at.clone(), part.clone()).await {
+                // It was under way for longer than its credentials lived. Others are at hand.
+                Err(error) if has_expired(&error) => store.put_part(&key, &left.upload, number, at, part).await?,
+                outcome => outcome?,
+            };
             Ok((number, name, length, true))
         }));
         async move {
@@ -299,6 +303,11 @@ impl Sent {
         self.bytes += if was_sent { length } else { 0 };
         progress.advanced(length);
     }
+}
+
+/// Whether the storage refused credentials that had ended when it looked at them: S3 by its code, the others by 401.
+fn has_expired(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Unauthenticated { .. }) || error.to_string().contains("<Code>ExpiredToken</Code>")
 }
 
 async fn summed(mut md5: Md5, part: Bytes) -> (Md5, Bytes) {

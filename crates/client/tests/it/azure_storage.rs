@@ -22,7 +22,7 @@ pub(crate) struct Inside {
     pub(crate) files: BTreeMap<String, Kept>,
     pub(crate) folders: BTreeSet<String>,
     pub(crate) requests: Vec<String>,
-    /// So many more blocks are taken, then none.
+    /// So many more blocks or ranges are taken, then none.
     pub(crate) blocks_left: Option<usize>,
     /// Tells an MD5 of something else.
     pub(crate) lie: bool,
@@ -32,6 +32,8 @@ pub(crate) struct Inside {
 pub(crate) struct Kept {
     pub(crate) content: Vec<u8>,
     pub(crate) md5: Option<String>,
+    /// Of a file: the ranges that were written, first and last byte.
+    pub(crate) written: Vec<(usize, usize)>,
 }
 
 type Shared = Arc<Mutex<Inside>>;
@@ -165,7 +167,7 @@ fn blob(
             }
             inside.blocks.clear();
             let md5 = Some(text("x-ms-blob-content-md5")).filter(|md5| !md5.is_empty());
-            inside.blobs.insert(name.to_owned(), Kept { content, md5 });
+            inside.blobs.insert(name.to_owned(), Kept { content, md5, ..Kept::default() });
             StatusCode::CREATED.into_response()
         }
         ("PUT", _) if !text("x-ms-copy-source").is_empty() => {
@@ -176,7 +178,7 @@ fn blob(
             (StatusCode::ACCEPTED, [("x-ms-copy-status", "success")]).into_response()
         }
         ("PUT", _) if text("x-ms-blob-type") == "BlockBlob" => {
-            let kept = Kept { content: body.to_vec(), md5: Some(md5_base64(body)) };
+            let kept = Kept { content: body.to_vec(), md5: Some(md5_base64(body)), ..Kept::default() };
             inside.blobs.insert(name.to_owned(), kept);
             (StatusCode::CREATED, [(header::ETAG, "\"0x1\"")]).into_response()
         }
@@ -271,7 +273,7 @@ fn file(
             }
             let content = vec![0; text("x-ms-content-length").parse().unwrap()];
             let md5 = Some(text("x-ms-content-md5")).filter(|md5| !md5.is_empty());
-            inside.files.insert(name.to_owned(), Kept { content, md5 });
+            inside.files.insert(name.to_owned(), Kept { content, md5, ..Kept::default() });
             StatusCode::CREATED.into_response()
         }
         ("PUT", "range") => {
@@ -281,11 +283,28 @@ fn file(
             if length > 4 << 20 || to + 1 - from != length {
                 return refusal(413, "RequestBodyTooLarge");
             }
-            inside.files.get_mut(name).unwrap().content[from..=to].copy_from_slice(body);
+            if inside.blocks_left == Some(0) {
+                return refusal(403, "InsufficientAccountPermissions");
+            }
+            inside.blocks_left = inside.blocks_left.map(|left| left - 1);
+            let kept = inside.files.get_mut(name).unwrap();
+            kept.content[from..=to].copy_from_slice(body);
+            kept.written.push((from, to));
             StatusCode::CREATED.into_response()
         }
+        ("GET", "rangelist") => {
+            let mut xml = String::from("<?xml version=\"1.0\"?><Ranges>");
+            for (from, to) in &inside.files[name].written {
+                write!(xml, "<Range><Start>{from}</Start><End>{to}</End></Range>").unwrap();
+            }
+            (xml + "</Ranges>").into_response()
+        }
         ("PUT", "properties") => {
-            inside.files.get_mut(name).unwrap().md5 = Some(text("x-ms-content-md5"));
+            let kept = inside.files.get_mut(name).unwrap();
+            kept.md5 = Some(text("x-ms-content-md5")).filter(|md5| !md5.is_empty());
+            if let Ok(size) = text("x-ms-content-length").parse() {
+                kept.content.resize(size, 0);
+            }
             StatusCode::OK.into_response()
         }
         ("PUT", "rename") => {

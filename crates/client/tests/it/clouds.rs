@@ -137,7 +137,7 @@ async fn azure_files_take_and_give_files_of_any_length() {
 #[tokio::test]
 async fn what_azure_damaged_is_thrown_away() {
     let (azure, folder) = (TestAzure::start().await, tempfile::tempdir().unwrap());
-    let kept = Kept { content: b"one".to_vec(), md5: None };
+    let kept = Kept { content: b"one".to_vec(), md5: None, ..Kept::default() };
     azure.inside.lock().unwrap().blobs.insert("a".to_owned(), kept.clone());
     azure.inside.lock().unwrap().files.insert("a".to_owned(), kept);
     azure.inside.lock().unwrap().lie = true;
@@ -163,7 +163,7 @@ async fn a_folder_is_kept_like_a_container_in_whatever_order_that_is_listed() {
     let (azure, folder) = (TestAzure::start().await, tempfile::tempdir().unwrap());
     let names = ["t/a.csv", "t/a/b.csv", "t/a/c.csv", "t/b.csv"];
     for name in names {
-        let kept = Kept { content: name.as_bytes().to_vec(), md5: None };
+        let kept = Kept { content: name.as_bytes().to_vec(), md5: None, ..Kept::default() };
         azure.inside.lock().unwrap().blobs.insert(name.to_owned(), kept);
     }
     let (container, local) = (Tree::below(blobs(&azure), "t"), Tree::Folder(folder.path().into()));
@@ -222,6 +222,39 @@ async fn an_interrupted_upload_is_continued_with_the_parts_that_arrived() {
         assert_eq!(done.bytes, long().len() as u64 - MULTIPART_FROM, "the first part was there");
         assert!(s3.object("long").unwrap() == long());
     }
+}
+
+/// A share keeps no sums of ranges: what was written is read back.
+#[tokio::test]
+async fn an_interrupted_upload_to_a_share_goes_on_with_the_parts_that_are_whole_and_the_same() {
+    let (azure, folder) = (TestAzure::start().await, tempfile::tempdir().unwrap());
+    let (path, share) = (folder.path().join("long"), files(&azure));
+    std::fs::write(&path, long()).unwrap();
+    let broken = async |ranges| {
+        azure.inside.lock().unwrap().blocks_left = Some(ranges);
+        share.upload(&path, "a/long", true, &()).await.unwrap_err();
+        azure.inside.lock().unwrap().blocks_left = None;
+    };
+    let has = |name: &str| azure.inside.lock().unwrap().files.get(name).map(|kept| kept.content.clone());
+
+    // Five ranges make two parts and a bit: whichever one is missing, a part at least is whole.
+    broken(4).await;
+    let listed: Vec<_> = share.list("", Depth::All).try_collect().await.unwrap();
+    assert!(listed.is_empty(), "what is not whole is not there: {listed:?}");
+    let done = share.upload(&path, "a/long", true, &()).await.unwrap();
+    assert!(done.bytes < long().len() as u64, "{done:?}");
+    assert!(has("a/long").unwrap() == long());
+    let inside = azure.inside.lock().unwrap().files["a/long"].md5.clone();
+    assert_eq!(inside.as_deref(), Some(&*md5_base64(&long())), "the sum of the whole is kept with it");
+
+    // The source became shorter and another: the file is cut, and what differs is sent again.
+    broken(4).await;
+    let mut other = long()[..long().len() - 500].to_vec();
+    other[0] ^= 1;
+    std::fs::write(&path, &other).unwrap();
+    share.upload(&path, "a/long", true, &()).await.unwrap();
+    assert!(has("a/long").unwrap() == other);
+    assert_eq!(azure.inside.lock().unwrap().files.len(), 1, "nothing is left behind");
 }
 
 #[tokio::test]

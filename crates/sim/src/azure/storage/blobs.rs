@@ -187,6 +187,7 @@ pub(super) fn new_item(call: &Call<'_>, container: &str, name: &str, old: Option
         headers: headers_of(call.request),
         metadata: call.request.metadata(),
         blocks: Vec::new(),
+        written: Vec::new(),
         acl: match old {
             Some(old) => old.acl.clone(),
             None => super::paths::new_acl(call, container, name, false),

@@ -15,7 +15,7 @@ use super::conditions::{Wish, check};
 use super::containers::{properties as share_properties, unsupported};
 use super::items::{self, Bytes, Item};
 use super::{Answered, Call, Target, blobs, broken};
-use crate::azure::wire::{Answer, http_date, iso};
+use crate::azure::wire::{Answer, decoded, http_date, iso};
 
 /// The largest range that one request writes.
 const LARGEST_RANGE: u64 = 4 * 1024 * 1024;
@@ -50,7 +50,9 @@ pub(super) fn answer(call: &Call<'_>, target: &Target) -> Answered {
         (&Method::PUT, Some("directory"), None) => place.make_folder(),
         (&Method::DELETE, Some("directory"), None) => place.delete(true),
         (&Method::GET | &Method::HEAD, None, None) => place.read(),
+        (&Method::PUT, None, None) if request.header("x-ms-copy-source").is_some() => place.copy(),
         (&Method::PUT, None, None) => place.make_file(),
+        (&Method::PUT, None, Some("rename")) => place.rename(),
         (&Method::PUT, None, Some("range")) => place.write(),
         (&Method::GET, None, Some("rangelist")) => place.ranges(),
         (&Method::PUT, _, Some("metadata")) => {
@@ -121,6 +123,7 @@ impl Place<'_> {
             headers,
             metadata: self.call.request.metadata(),
             blocks: Vec::new(),
+            written: Vec::new(),
             acl: None,
             tier: None,
         }
@@ -152,11 +155,7 @@ impl Place<'_> {
         if request.header("x-ms-type") != Some("file") {
             return Err(unsupported());
         }
-        self.parent_is_there()?;
-        if self.call.sim.items.get(&self.space, self.path).is_some_and(|old| old.is_folder) {
-            let text = "The specified resource may be a directory or a file of that name already.";
-            return Err(AzureError::new("E-65", "ResourceTypeMismatch", 409, text));
-        }
+        self.is_free_for_a_file()?;
         let size: u64 = request.header("x-ms-content-length").and_then(|text| text.parse().ok()).ok_or_else(|| {
             let text = "An HTTP header that's mandatory for this request is not specified.";
             AzureError::new("E-65", "MissingRequiredHeader", 400, text)
@@ -198,16 +197,65 @@ impl Place<'_> {
         } else {
             request.body.write_to(&mut file).map_err(broken)?;
         }
-        self.change(|_| ()).map(|answer| Answer { status: 201, ..answer })
+        self.change(|item| item.note_written(start, end + 1, clears)).map(|answer| Answer { status: 201, ..answer })
     }
 
-    /// The file as one range: which parts were never written is not remembered.
     fn ranges(&self) -> Answered {
         let item = self.find(false)?;
-        let range =
-            if item.size == 0 { String::new() } else { format!("<Range><Start>0</Start><End>{}</End></Range>", item.size - 1) };
-        let answer = Answer::xml(200, &format!("<Ranges>{range}</Ranges>"));
-        Ok(answer.with("etag", &item.etag).with("x-ms-content-length", item.size.to_string()))
+        let mut text = String::from("<Ranges>");
+        for (start, end) in &item.written {
+            let _ = write!(text, "<Range><Start>{start}</Start><End>{}</End></Range>", end - 1);
+        }
+        text.push_str("</Ranges>");
+        Ok(Answer::xml(200, &text).with("etag", &item.etag).with("x-ms-content-length", item.size.to_string()))
+    }
+
+    /// The path in this share that a header names by its whole address.
+    fn source(&self, header: &str) -> Result<String, AzureError> {
+        let wrong = || AzureError::new("E-65", "CannotVerifyCopySource", 404, "The source must be a file in the same share here.");
+        let source = self.call.request.header(header).unwrap_or_default();
+        let path = source.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path).ok_or_else(wrong)?;
+        let path = decoded(path.split('?').next().unwrap_or_default());
+        let below = format!("{}/{}/", self.call.account.name, self.share);
+        path.strip_prefix(&below).map(str::to_owned).ok_or_else(wrong)
+    }
+
+    fn is_free_for_a_file(&self) -> Result<(), AzureError> {
+        self.parent_is_there()?;
+        if self.call.sim.items.get(&self.space, self.path).is_some_and(|old| old.is_folder) {
+            let text = "The specified resource may be a directory or a file of that name already.";
+            return Err(AzureError::new("E-65", "ResourceTypeMismatch", 409, text));
+        }
+        Ok(())
+    }
+
+    /// A file takes another name, and the place of what had it only where that is said. Folders are not moved here.
+    fn rename(&self) -> Answered {
+        let source = self.source("x-ms-file-rename-source")?;
+        let source = Place { path: &source, share: self.share, call: self.call, space: self.space.clone() };
+        source.find(false)?;
+        self.is_free_for_a_file()?;
+        let replaces = self.call.request.header("x-ms-file-rename-replace-if-exists").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+        if !replaces && self.call.sim.items.get(&self.space, self.path).is_some() {
+            return Err(AzureError::new("E-65", "ResourceAlreadyExists", 409, "The specified resource already exists."));
+        }
+        self.call.sim.items.rename((&self.space, source.path), (&self.space, self.path)).map_err(broken)?;
+        Ok(described(Answer::empty(200), self.find(false)?.as_ref()))
+    }
+
+    /// Within one share, and done when it is answered.
+    fn copy(&self) -> Answered {
+        let source = self.source("x-ms-copy-source")?;
+        let source = Place { path: &source, share: self.share, call: self.call, space: self.space.clone() };
+        let original = source.find(false)?;
+        self.is_free_for_a_file()?;
+        let mut item = self.new_item(false, original.size);
+        item.headers.clone_from(&original.headers);
+        item.written.clone_from(&original.written);
+        let bytes = std::fs::read(self.call.sim.items.bytes_of(&self.space, source.path)).map_err(broken)?;
+        let answer = described(Answer::empty(202), &item).with("x-ms-copy-id", self.call.sim.guid()).with("x-ms-copy-status", "success");
+        self.call.sim.items.put(&self.space, self.path, item, Bytes::Are(&bytes)).map_err(broken)?;
+        Ok(answer)
     }
 
     fn set_properties(&self) -> Answered {
@@ -220,22 +268,21 @@ impl Place<'_> {
         }
         self.change(|item| {
             item.size = size.unwrap_or(item.size);
+            item.note_written(item.size, u64::MAX, true);
             item.headers.extend(headers);
         })
     }
 
     fn change(&self, change: impl FnOnce(&mut Item)) -> Answered {
-        let old = self
-            .call
-            .sim
-            .items
-            .get(&self.space, self.path)
-            .ok_or_else(|| AzureError::new("E-65", "ResourceNotFound", 404, "The specified resource does not exist."))?;
-        let mut item = Item { etag: super::etag(self.call.sim), modified: self.call.sim.now(), ..Item::clone(&old) };
-        change(&mut item);
-        let answer = described(Answer::empty(200), &item);
-        self.call.sim.items.put(&self.space, self.path, item, Bytes::Kept).map_err(broken)?;
-        Ok(answer)
+        let (etag, now) = (super::etag(self.call.sim), self.call.sim.now());
+        let changed = self.call.sim.items.change(&self.space, self.path, |item| {
+            item.etag = etag;
+            item.modified = now;
+            change(item);
+        });
+        let gone = || AzureError::new("E-65", "ResourceNotFound", 404, "The specified resource does not exist.");
+        let item = changed.map_err(broken)?.ok_or_else(gone)?;
+        Ok(described(Answer::empty(200), &item))
     }
 
     fn delete(&self, is_folder: bool) -> Answered {
@@ -254,6 +301,8 @@ impl Place<'_> {
         let request = self.call.request;
         let folder = if self.path.is_empty() { String::new() } else { format!("{}/", self.path) };
         let prefix = request.query("prefix").unwrap_or_default();
+        let included = request.query("include").unwrap_or_default().to_ascii_lowercase();
+        let included: Vec<&str> = included.split(',').collect();
         let mut text = format!(
             "<EnumerationResults ServiceEndpoint=\"/{}\" ShareName=\"{}\" DirectoryPath=\"{}\"><Prefix>{}</Prefix><Entries>",
             self.call.account.name,
@@ -266,12 +315,16 @@ impl Place<'_> {
             if name.contains('/') {
                 continue;
             }
-            let (element, size) = if item.is_folder {
-                ("Directory", String::new())
-            } else {
-                ("File", format!("<Content-Length>{}</Content-Length>", item.size))
-            };
-            let _ = write!(text, "<{element}><Name>{}</Name><Properties>{size}</Properties></{element}>", escape(name));
+            let element = if item.is_folder { "Directory" } else { "File" };
+            let size = if item.is_folder { String::new() } else { format!("<Content-Length>{}</Content-Length>", item.size) };
+            let mut more = String::new();
+            if included.contains(&"timestamps") {
+                let _ = write!(more, "<Last-Modified>{}</Last-Modified>", http_date(item.modified));
+            }
+            if included.contains(&"etag") {
+                let _ = write!(more, "<Etag>{}</Etag>", escape(&item.etag));
+            }
+            let _ = write!(text, "<{element}><Name>{}</Name><Properties>{size}{more}</Properties></{element}>", escape(name));
         }
         text.push_str("</Entries><NextMarker /></EnumerationResults>");
         Ok(Answer::xml(200, &text))

@@ -35,6 +35,27 @@ pub(crate) struct Item {
     /// Where it is not the usual one.
     #[serde(default)]
     pub(crate) tier: Option<String>,
+    /// Of a file in a share: what was written, from the first byte to the one after the last, in order and apart from each other.
+    #[serde(default)]
+    pub(crate) written: Vec<(u64, u64)>,
+}
+
+impl Item {
+    /// Notes that `from..to` was written, or, where it was cleared, that it was not.
+    pub(crate) fn note_written(&mut self, from: u64, to: u64, clears: bool) {
+        let mut all: Vec<(u64, u64)> = Vec::new();
+        let outside = self.written.iter().flat_map(|&(start, end)| [(start, end.min(from)), (start.max(to), end)]);
+        all.extend(outside.filter(|(start, end)| start < end));
+        all.extend((!clears && from < to).then_some((from, to)));
+        all.sort_unstable();
+        self.written.clear();
+        for (start, end) in all {
+            match self.written.last_mut() {
+                Some(last) if last.1 >= start => last.1 = last.1.max(end),
+                _ => self.written.push((start, end)),
+            }
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,6 +172,20 @@ impl Items {
         Ok(())
     }
 
+    /// Changes what is known of an item, and gives it as it is then. Nobody else changes it meanwhile.
+    pub(crate) fn change(&self, space: &str, path: &str, change: impl FnOnce(&mut Item)) -> io::Result<Option<Arc<Item>>> {
+        let mut items = self.write();
+        let key = (space.to_owned(), path.to_owned());
+        let Some(old) = items.get(&key) else { return Ok(None) };
+        let mut item = Item::clone(old);
+        change(&mut item);
+        let stored = Stored { space: key.0, path: key.1, item };
+        crate::files::write_json(&self.file(space, path, "json"), &stored)?;
+        let item = Arc::new(stored.item);
+        items.insert((stored.space, stored.path), Arc::clone(&item));
+        Ok(Some(item))
+    }
+
     /// Takes an item away.
     pub(crate) fn delete(&self, space: &str, path: &str) {
         let mut items = self.write();
@@ -200,5 +235,24 @@ impl Items {
     pub(crate) fn forget_account(&self, account: &str) {
         let (blobs, files) = (format!("blob/{account}/"), format!("file/{account}/"));
         self.forget_where(|space| space.starts_with(&blobs) || space.starts_with(&files));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_become_one_and_what_is_cleared_leaves_a_hole() {
+        let text = r#"{"is_folder":false,"size":9,"etag":"","created":0,"modified":0,"headers":{},"metadata":{},"blocks":[],"acl":null}"#;
+        let mut item: Item = serde_json::from_str(text).unwrap();
+        item.note_written(4, 6, false);
+        item.note_written(0, 2, false);
+        item.note_written(2, 4, false);
+        assert_eq!(item.written, [(0, 6)]);
+        item.note_written(1, 5, true);
+        assert_eq!(item.written, [(0, 1), (5, 6)]);
+        item.note_written(0, 9, false);
+        assert_eq!(item.written, [(0, 9)]);
     }
 }

@@ -131,6 +131,7 @@ fn put_new(
         headers,
         metadata,
         blocks: Vec::new(),
+        written: Vec::new(),
         acl,
         tier: None,
     };
