@@ -64,9 +64,12 @@ pub(super) fn missing_field(name: &str) -> EntraError {
     EntraError::invalid_request("E-44", 90014, text)
 }
 
+/// What MSAL for Go sends beside the resource, and Entra passes over where no person is.
+const OF_PERSONS: [&str; 4] = ["openid", "profile", "offline_access", "email"];
+
 /// The resource of a scope (E-13, E-52): one, with `/.default` behind. The texts are unconfirmed.
 pub fn resource_of(scope: &str) -> Result<String, EntraError> {
-    let mut parts = scope.split_whitespace();
+    let mut parts = scope.split_whitespace().filter(|part| !OF_PERSONS.contains(part));
     let (Some(one), None) = (parts.next(), parts.next()) else {
         let text = format!(
             "The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is \

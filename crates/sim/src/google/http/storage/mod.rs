@@ -6,6 +6,7 @@ mod buckets;
 mod objects;
 mod resumable;
 mod transfer;
+mod unfinished;
 mod upload;
 mod xml;
 

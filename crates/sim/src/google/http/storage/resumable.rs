@@ -20,6 +20,11 @@ use crate::objects::{Attributes, Draft, Object, Upload};
 /// Preconditions and hashes of a session lie among its object's metadata until it is finished.
 const NOTE: &str = "\u{0}skybru-session";
 
+/// Whether an upload is a session of the JSON API, and none in parts.
+pub(super) fn is_session(upload: &Upload) -> bool {
+    upload.attributes.metadata.contains_key(NOTE)
+}
+
 /// `uploadType=resumable`.
 pub(super) async fn begin(call: Call<'_>, bucket: &str) -> Result<Response<Body>, ApiError> {
     let (sim, who, base) = (call.sim, asking(&call)?, call.base_url());
@@ -74,7 +79,7 @@ impl ContentRange {
 
 fn find(sim: &Sim, bucket: &str, id: &str) -> Result<Upload, ApiError> {
     let uploads = sim.objects.uploads(bucket).map_err(|error| store_error(&error, bucket, ""))?;
-    let found = uploads.into_iter().find(|upload| upload.id == id && upload.attributes.metadata.contains_key(NOTE));
+    let found = uploads.into_iter().find(|upload| upload.id == id && is_session(upload));
     found.ok_or_else(|| ApiError::not_found("S-21", "The requested upload was not found."))
 }
 

@@ -9,7 +9,7 @@ use skybru_federation::google::ApiError;
 use super::resumable::join_parts;
 use super::transfer::{commit, file_stream, range, receive, send};
 use super::upload::promised_in_headers;
-use super::{Conditions, Thing, asking, may, require, require_write, store_error};
+use super::{Conditions, Thing, asking, may, require, require_write, store_error, unfinished};
 use crate::google::http::Call;
 use crate::google::http::answers::empty;
 use crate::google::rfc3339;
@@ -40,11 +40,13 @@ async fn dispatch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let (bucket, object) = (bucket.as_str(), object.as_str());
     let upload_id = call.query("uploadId").map(str::to_owned);
     match (call.parts.method.clone(), object.is_empty(), upload_id) {
+        (Method::GET, true, None) if call.query("uploads").is_some() => unfinished::uploads(&call, bucket),
         (Method::GET, true, None) => list(&call, bucket),
         (Method::GET | Method::HEAD, false, None) => get(&call, bucket, object).await,
         (Method::PUT, false, None) => put(call, bucket, object).await,
         (Method::DELETE, false, None) => delete(&call, bucket, object),
         (Method::POST, false, None) if call.query("uploads").is_some() => begin(&call, bucket, object),
+        (Method::GET, false, Some(id)) => unfinished::parts(&call, bucket, object, &id),
         (Method::PUT, false, Some(id)) => part(call, bucket, object, &id).await,
         (Method::POST, false, Some(id)) => complete(call, bucket, object, &id).await,
         (Method::DELETE, false, Some(id)) => {
@@ -57,7 +59,7 @@ async fn dispatch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     }
 }
 
-fn xml(code: u16, body: String) -> Response<Body> {
+pub(super) fn xml(code: u16, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = super::super::status(code);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=UTF-8"));
@@ -69,7 +71,7 @@ fn xml_error(error: &ApiError) -> Response<Body> {
         (401, _) => "AuthenticationRequired",
         (403, _) => "AccessDenied",
         (404, message) if message.contains("bucket") && !message.starts_with("No such object") => "NoSuchBucket",
-        (404, message) if message.contains("upload") => "NoSuchUpload",
+        (404, message) if message.starts_with("The requested upload") => "NoSuchUpload",
         (404, _) => "NoSuchKey",
         (409, _) => "Conflict",
         (412, _) => "PreconditionFailed",
