@@ -5,6 +5,7 @@
 pub(crate) mod agent;
 pub(crate) mod aws;
 pub(crate) mod clouds;
+pub(crate) mod dam;
 pub(crate) mod server;
 pub(crate) mod site;
 
