@@ -17,6 +17,21 @@ use super::resolve::parse;
 use crate::key_service::KeyService;
 use crate::system::System;
 
+/// What to look at when a key cannot be opened.
+mod advice {
+    pub(super) const TEXT: &str = "the key must be a JWK or a PEM file with the private key, RSA from 2048 bits or P-256; check key.file";
+    pub(super) const PKCS12: &str =
+        "check key.password-file, which holds the passphrase and nothing else, and key.alias; openssl pkcs12 -info -in FILE shows what is there";
+    pub(super) const PKCS11: &str =
+        "check token and object in key.pkcs11, and the PIN in the file that pin-source names; pkcs11-tool --list-objects shows what is there";
+    pub(super) const AWS: &str =
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN must be somebody's who may kms:GetPublicKey and kms:Sign with this key";
+    pub(super) const GOOGLE: &str = "the file that SKYBRU_KMS_TOKEN_FILE names must hold a fresh access token of somebody with \
+                                     roles/cloudkms.signerVerifier on the key";
+    pub(super) const AZURE: &str = "the file that SKYBRU_KMS_TOKEN_FILE names must hold a fresh access token for https://vault.azure.net of \
+                                    somebody with the role Key Vault Crypto User";
+}
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl Settings {
@@ -31,28 +46,33 @@ impl Settings {
         let options = &client.key;
         let key = format!("clients.{name}.key");
         let kid: Option<KeyId> = options.key_id.as_deref().map(|text| parse(&format!("{key}.key-id"), text)).transpose()?;
-        let (place, opened) = match sources(options)[..] {
+        let (place, advice, opened) = match sources(options)[..] {
             ["file"] => {
                 let path = self.folder.join(options.file.as_deref().unwrap_or_default());
-                (path.display().to_string(), read(&path).and_then(|text| from_text(&text, kid.as_ref())))
+                (path.display().to_string(), advice::TEXT, read(&path).and_then(|text| from_text(&text, kid.as_ref())))
             }
             ["env"] => {
                 let variable = options.env.as_deref().unwrap_or_default();
                 let text = system.var(variable).ok_or_else(|| Cause::from("the variable is not set"));
-                (format!("variable {variable}"), text.and_then(|text| from_text(text, kid.as_ref())))
+                (format!("variable {variable}"), advice::TEXT, text.and_then(|text| from_text(text, kid.as_ref())))
             }
             ["pkcs12"] => {
                 let path = self.folder.join(options.pkcs12.as_deref().unwrap_or_default());
-                (path.display().to_string(), self.pkcs12(&path, options, kid.as_ref()))
+                (path.display().to_string(), advice::PKCS12, self.pkcs12(&path, options, kid.as_ref()))
             }
             ["pkcs11"] => {
                 let uri: Pkcs11Uri = parse(&format!("{key}.pkcs11"), options.pkcs11.as_deref().unwrap_or_default())?;
-                ("the hardware module".to_owned(), self.pkcs11(uri, kid.as_ref()))
+                ("the hardware module".to_owned(), advice::PKCS11, self.pkcs11(uri, kid.as_ref()))
             }
             ["kms"] => {
                 let address: KmsKeyName = parse(&format!("{key}.kms"), options.kms.as_deref().unwrap_or_default())?;
                 let http = self.http(name)?;
-                ("the key service".to_owned(), self.kms(&address, &http, system, kid.as_ref()))
+                let advice = match address {
+                    KmsKeyName::Aws { .. } => advice::AWS,
+                    KmsKeyName::Google(_) => advice::GOOGLE,
+                    KmsKeyName::Azure { .. } => advice::AZURE,
+                };
+                ("the key service".to_owned(), advice, self.kms(&address, &http, system, kid.as_ref()))
             }
             _ => {
                 let problem =
@@ -62,7 +82,7 @@ impl Settings {
                 return Err(SettingsError::Value { key, problem });
             }
         };
-        let signer = opened.map_err(|source| SettingsError::PrivateKey { client: name.to_owned(), place, source })?;
+        let signer = opened.map_err(|source| SettingsError::PrivateKey { client: name.to_owned(), place, advice, source })?;
         let proof = if signer.certificates().is_empty() || kid.is_some() { KeyProof::Registered } else { KeyProof::Certificate };
         Ok((signer, proof))
     }

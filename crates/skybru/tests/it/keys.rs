@@ -128,7 +128,7 @@ impl Asked {
 }
 
 /// The program, with a client `held` beside the lab's: the provider's, but with another key.
-fn with_key(lab: &Lab, key: &str, arguments: &[&str]) -> Command {
+pub(crate) fn with_key(lab: &Lab, key: &str, arguments: &[&str]) -> Command {
     let own = std::fs::read_to_string(lab.get("/demo/config_file")).unwrap();
     let (issuer, ca) = (lab.get("/issuers/maskinporten"), lab.get("/ca_file"));
     let id = provider(&own);
@@ -152,10 +152,10 @@ fn works(output: &Output) {
 }
 
 /// What needs a token for the client `held`.
-const USE: [&str; 5] = ["registry", "--as", "held", "client", "list"];
+pub(crate) const USE: [&str; 5] = ["registry", "--as", "held", "client", "list"];
 
 /// Unknown first, then registered by the key that the client has, then good for a token.
-fn is_registered_and_used(lab: &Lab, key: &str, environment: &[(&str, &str)]) {
+pub(crate) fn is_registered_and_used(lab: &Lab, key: &str, environment: &[(&str, &str)]) {
     let run = |arguments: &[&str]| with_key(lab, key, arguments).envs(environment.iter().copied()).output().unwrap();
     let early = run(&USE);
     assert!(!early.status.success() && stderr(&early).contains("does not know this key"), "{}", stderr(&early));
@@ -175,8 +175,11 @@ fn a_key_in_aws_kms_signs_for_a_client() {
     let bad = bad.envs(good).env("AWS_SECRET_ACCESS_KEY", "another").output().unwrap();
     assert_eq!(bad.status.code(), Some(2));
     assert!(stderr(&bad).contains("AccessDenied") && !stderr(&bad).contains("another"), "{}", stderr(&bad));
-    let none = with_key(&lab, &key, &USE).output().unwrap();
-    assert!(stderr(&none).contains("AWS_ACCESS_KEY_ID"), "{}", stderr(&none));
+    assert!(stderr(&bad).contains("kms:Sign"), "{}", stderr(&bad));
+    let none = told(&lab, &key, &[]);
+    assert!(none.contains("variable AWS_ACCESS_KEY_ID is not set"), "{none}");
+    let elsewhere = told(&lab, &key.replace("1234abcd", "4321abcd"), &good);
+    assert!(elsewhere.contains("AccessDenied"), "{elsewhere}");
 }
 
 #[test]
@@ -185,6 +188,61 @@ fn a_key_in_google_cloud_kms_signs_for_a_client() {
     std::fs::write(lab.folder.join("bearer"), "the-token\n").unwrap();
     let environment = [("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", &*service), ("SKYBRU_KMS_TOKEN_FILE", "bearer")];
     is_registered_and_used(&lab, &format!("{{ kms = \"{GOOGLE}\" }}"), &environment);
+    std::fs::write(lab.folder.join("bearer"), "an-old-token\n").unwrap();
+    let stale = told(&lab, &format!("{{ kms = \"{GOOGLE}\" }}"), &environment);
+    assert!(stale.contains("401") && stale.contains("SKYBRU_KMS_TOKEN_FILE"), "{stale}");
+    assert!(!stale.contains("an-old-token"), "{stale}");
+}
+
+/// What a command that needs the key says when there is none; the exit code is that of a failure.
+#[track_caller]
+pub(crate) fn told(lab: &Lab, key: &str, environment: &[(&str, &str)]) -> String {
+    let output = with_key(lab, key, &USE).envs(environment.iter().copied()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{key}: {}", stderr(&output));
+    stderr(&output)
+}
+
+#[test]
+fn a_key_in_a_pkcs12_file_signs_for_a_client() {
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../signer/testdata/new.p12");
+    let lab = Lab::start();
+    std::fs::write(lab.folder.join("password"), "p12-passphrase\n").unwrap();
+    let key = |more: &str| format!("{{ pkcs12 = \"{FILE}\", {more} }}");
+    is_registered_and_used(&lab, &key("password-file = \"password\", key-id = \"sealed\""), &[]);
+
+    std::fs::write(lab.folder.join("other"), "p12-passwort").unwrap();
+    let wrong = told(&lab, &key("password-file = \"other\""), &[]);
+    assert!(wrong.contains("the passphrase is wrong") && wrong.contains("key.password-file"), "{wrong}");
+    assert!(!wrong.contains("p12-passwort"), "{wrong}");
+    let none = told(&lab, &key("password-file = \"nowhere\""), &[]);
+    assert!(none.contains("nowhere") && none.contains("cannot read"), "{none}");
+    let unsaid = told(&lab, &format!("{{ pkcs12 = \"{FILE}\" }}"), &[]);
+    assert!(unsaid.contains("password-file = \"FILE\""), "{unsaid}");
+    let alias = told(&lab, &key("password-file = \"password\", alias = \"theirs\""), &[]);
+    assert!(alias.contains("theirs") && alias.contains("key.alias"), "{alias}");
+    let missing = told(&lab, "{ pkcs12 = \"nowhere.p12\", password-file = \"password\" }", &[]);
+    assert!(missing.contains("nowhere.p12"), "{missing}");
+}
+
+/// A curve that the issuer does not take, a key that is none, and half of one.
+#[test]
+fn a_key_that_is_of_no_use_is_told_by_what_is_wrong_with_it() {
+    let lab = Lab::start();
+    let public = r#"{"kty":"RSA","kid":"k","n":"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1Wl","e":"AQAB"}"#;
+    let curve = r#"{"kty":"EC","crv":"P-521","kid":"k","x":"AA","y":"AA","d":"AA"}"#;
+    for (name, text, words) in [
+        ("public.jwk", public, "private"),
+        ("curve.jwk", curve, "P-256"),
+        ("words.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "private key"),
+        ("empty.jwk", "", "JWK"),
+    ] {
+        std::fs::write(lab.folder.join(name), text).unwrap();
+        let said = told(&lab, &format!("{{ file = \"{name}\" }}"), &[]);
+        assert!(said.contains(name) && said.contains(words), "{name}: {said}");
+        assert_eq!(said.lines().filter(|line| line.starts_with("hint: ")).count(), 1, "{said}");
+    }
+    let unset = told(&lab, "{ env = \"NO_SUCH_KEY\" }", &[]);
+    assert!(unset.contains("NO_SUCH_KEY") && unset.contains("not set"), "{unset}");
 }
 
 #[test]
