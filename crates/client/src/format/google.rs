@@ -9,7 +9,7 @@ use crate::google::{GoogleCredentials, GoogleTarget, ServiceAccount};
 use crate::token::AccessToken;
 
 /// Variables that would outrank ours, or mix with them: a command that runs with our credentials must not inherit them.
-pub const GOOGLE_VARIABLES_TO_REMOVE: [&str; 14] = [
+pub const GOOGLE_VARIABLES_TO_REMOVE: [&str; 15] = [
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_CREDENTIALS",
     "GOOGLE_OAUTH_ACCESS_TOKEN",
@@ -24,6 +24,7 @@ pub const GOOGLE_VARIABLES_TO_REMOVE: [&str; 14] = [
     "STORAGE_EMULATOR_HOST",
     "GCE_METADATA_HOST",
     "GCE_METADATA_IP",
+    "GCE_METADATA_ROOT",
 ];
 
 /// Longer than any round trip to issuer and cloud, within Google's 5 to 120 seconds (G-64).

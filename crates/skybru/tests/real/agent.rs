@@ -112,6 +112,29 @@ fn a_command_under_exec_needs_no_word_of_skybru() {
 fn the_examples_get_a_token() {
     let lab = Lab::start();
     let agent = Agent::of(&lab, &[]);
+    run_examples(&lab, &agent, [("CLIENT", "demo"), ("SCOPE", SCOPE), ("RESOURCE", RESOURCE)]);
+}
+
+/// The same where nobody wrote any settings: what Nais injects is enough. Only the lab's own authority has to be named.
+#[test]
+fn the_examples_get_a_token_in_a_nais_pod() {
+    let lab = Lab::start();
+    let settings: toml::Value = toml::from_str(&std::fs::read_to_string(lab.get("/demo/config_file")).unwrap()).unwrap();
+    let issuer = lab.get("/issuers/maskinporten");
+    let home = tempfile::tempdir().unwrap();
+    let mut pod = crate::support::program(home.path(), &["agent", "--listen", "127.0.0.1:0", "--json"]);
+    pod.env("MASKINPORTEN_CLIENT_ID", settings["clients"]["provider"]["client-id"].as_str().unwrap())
+        .env("MASKINPORTEN_CLIENT_JWK", std::fs::read_to_string(lab.folder.join("provider.jwk")).unwrap())
+        .env("MASKINPORTEN_WELL_KNOWN_URL", format!("{issuer}.well-known/oauth-authorization-server"))
+        .env("MASKINPORTEN_ISSUER", issuer)
+        .env("MASKINPORTEN_TOKEN_ENDPOINT", format!("{issuer}token"))
+        .env("MASKINPORTEN_SCOPES", "idporten:dcr.write")
+        .env("SKYBRU_CLIENTS__MASKINPORTEN__CA_FILE", lab.get("/ca_file"));
+    let agent = Agent::start(pod);
+    run_examples(&lab, &agent, [("CLIENT", "maskinporten"), ("SCOPE", "idporten:dcr.write"), ("RESOURCE", "")]);
+}
+
+fn run_examples(lab: &Lab, agent: &Agent, variables: [(&str, &str); 3]) {
     for (program, check, run) in [
         ("python3", "--version", vec!["python/token.py"]),
         ("node", "--version", vec!["node/token.mjs"]),
@@ -123,8 +146,7 @@ fn the_examples_get_a_token() {
         }
         let mut command = clean(program, &lab.folder);
         command.current_dir(EXAMPLES).args(run).env("TOKEN_ENDPOINT", agent.url("/api/v1/token")).env("GO111MODULE", "off");
-        command.env("CLIENT", "demo").env("SCOPE", SCOPE).env("RESOURCE", RESOURCE);
-        let length: usize = printed(&command.output().unwrap()).parse().unwrap();
+        let length: usize = printed(&command.envs(variables).output().unwrap()).parse().unwrap();
         assert!(length > 500, "{program}: {length}");
     }
 }

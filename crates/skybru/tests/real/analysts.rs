@@ -30,3 +30,18 @@ fn analysts_tools_read_what_is_shared_and_write_what_is_theirs() {
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 8, "{}", stdout(&output));
 }
+
+/// The same tools with no credentials in the program: `exec` has put them where each of them looks.
+#[test]
+fn analysts_tools_need_no_word_of_skybru_under_exec() {
+    if !present("python3", &["-c", "import pyarrow.fs, gcsfs, adlfs"]) {
+        return;
+    }
+    let lab = Lab::start();
+    for (target, tool) in [("demo", "arrow"), ("demo-google", "gcsfs"), ("demo-azure", "adlfs")] {
+        let mut command = lab.skybru(&["exec", target, "--", "python3"]);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/analysts_exec.py")).arg(tool);
+        let output = command.env("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false").env("NO_PROXY", "*").output().unwrap();
+        assert_eq!(stdout(&output), "stop,departure\nBergen,07:10\nVoss,08:35\n", "{tool}: {}", stderr(&output));
+    }
+}

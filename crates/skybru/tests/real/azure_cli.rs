@@ -5,19 +5,46 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::aws::present;
+use crate::support::agent::Agent;
 use crate::support::{Lab, stderr, stdout};
 
 /// `az ARGUMENTS` with its settings and its token cache in `home`.
 fn az(lab: &Lab, home: &Path, arguments: &[&str]) -> Output {
-    Command::new("az")
+    command(lab, home, arguments).output().unwrap()
+}
+
+fn command(lab: &Lab, home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("az");
+    command
         .args(arguments)
         .env("HOME", home)
         .env("AZURE_CONFIG_DIR", home.join(".azure"))
         .env("AZURE_CORE_INSTANCE_DISCOVERY", "false")
         .env("AZURE_CORE_COLLECT_TELEMETRY", "false")
-        .env("REQUESTS_CA_BUNDLE", lab.get("/ca_file"))
-        .output()
-        .unwrap()
+        .env("REQUESTS_CA_BUNDLE", lab.get("/ca_file"));
+    command
+}
+
+/// What a pod or a virtual machine of Azure's would have, the agent is.
+#[test]
+fn az_logs_in_with_the_agent_as_its_managed_identity() {
+    if !present("az", &["version"]) {
+        return;
+    }
+    let lab = Lab::start();
+    let login = |agent: &Agent, home: &Path| {
+        let mut command = command(&lab, home, &["login", "--identity", "--allow-no-subscriptions"]);
+        command.env("IDENTITY_ENDPOINT", agent.url("/azure/demo-azure/msi")).env("IDENTITY_HEADER", agent.authorization());
+        command.output().unwrap()
+    };
+    let (own, other, agent) = (home(&lab), home(&lab), Agent::of(&lab, &[]));
+    let output = login(&agent, own.path());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains(lab.get("/clouds/azure/tenant_id")), "{}", stdout(&output));
+
+    let mut start = lab.skybru(&["agent", "--listen", "127.0.0.1:0", "--json"]);
+    start.env("SKYBRU_TARGETS__DEMO_AZURE__CLIENT", "outsider");
+    is_refused(&login(&Agent::start(start), other.path()), "add the scope to the client in self-service (D-17)");
 }
 
 /// A home in which `az` knows the lab's cloud. MSAL keeps access tokens by client, not by assertion: each identity needs a home of its own.

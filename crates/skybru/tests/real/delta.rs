@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::aws::present;
+use crate::support::agent::Agent;
 use crate::support::{Lab, RESOURCE, SCOPE, stderr, stdout};
 
 /// Runs `delta_road.py`, which checks everything itself and prints a line for each thing proven.
@@ -18,6 +19,16 @@ fn a_delta_sharing_client_gets_in_with_the_profile() {
     let written = lab.skybru(&arguments).output().unwrap();
     assert!(written.status.success(), "{}", stderr(&written));
     let home = tempfile::tempdir().unwrap();
+    // The same share for a client that only knows an id and a secret: the agent stands between.
+    let secret = "correct horse battery staple";
+    std::fs::write(lab.folder.join("delta.secret"), secret).unwrap();
+    let settings = lab.folder.join("delta.toml");
+    let own = std::fs::read_to_string(lab.get("/demo/config_file")).unwrap();
+    let local = "\n[local-clients.delta]\ntarget = \"demo\"\nsecret = { file = \"delta.secret\" }\n";
+    std::fs::write(&settings, own + local).unwrap();
+    let mut start = lab.skybru(&["agent", "--listen", "127.0.0.1:0", "--json"]);
+    start.env("SKYBRU_CONFIG", &settings);
+    let agent = Agent::start(start);
     let mut road = Command::new("python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/delta_road.py"))
         .env("HOME", home.path())
@@ -25,6 +36,8 @@ fn a_delta_sharing_client_gets_in_with_the_profile() {
         .env("AUDIENCE", RESOURCE)
         .env("SCOPE", SCOPE)
         .env("CONSUMER", lab.get("/demo/consumer_org"))
+        .env("LOCAL_TOKEN_ENDPOINT", agent.url("/oauth/token"))
+        .env("LOCAL_SECRET", secret)
         .env("REQUESTS_CA_BUNDLE", lab.folder.join("ca.pem"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -34,7 +47,7 @@ fn a_delta_sharing_client_gets_in_with_the_profile() {
     road.stdin.take().unwrap().write_all(&written.stdout).unwrap();
     let output = road.wait_with_output().unwrap();
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
-    assert_eq!(stdout(&output).lines().count(), 4, "{}", stdout(&output));
+    assert_eq!(stdout(&output).lines().count(), 6, "{}", stdout(&output));
 }
 
 /// What the tired do: no PEM where one is needed, and an address that is none.

@@ -72,3 +72,27 @@ try:
     sys.exit("a scope that was not granted opened the share")
 except Exception:
     print("a scope that was not granted opens nothing")
+
+profile = {
+    "shareCredentialsVersion": 2,
+    "type": "oauth_client_credentials",
+    "endpoint": profile["endpoint"],
+    "tokenEndpoint": os.environ["LOCAL_TOKEN_ENDPOINT"],
+    "clientId": "delta",
+    "clientSecret": os.environ["LOCAL_SECRET"],
+    "scope": scope,
+}
+with open(path, "w") as file:
+    json.dump(profile, file)
+assert [share.name for share in delta_sharing.SharingClient(path).list_shares()] == ["timetables"]
+assert seen[-1]["consumer"]["ID"] == os.environ["CONSUMER"]
+print("with an id and a secret of this machine the agent gets the same token")
+profile["clientSecret"] = "another secret altogether"
+with open(path, "w") as file:
+    json.dump(profile, file)
+try:
+    delta_sharing.SharingClient(path).list_shares()
+    sys.exit("a wrong secret opened the share")
+except Exception as error:
+    assert "401" in str(error), error
+    print("a wrong secret opens nothing")

@@ -13,6 +13,7 @@ mod aws_cli;
 mod azure;
 mod azure_cli;
 mod boto3;
+mod clock;
 mod delta;
 mod encrypted;
 mod endurance;
@@ -28,6 +29,7 @@ mod oauth;
 #[expect(dead_code, reason = "the issuer's tests use more of it")]
 mod pki;
 mod schemathesis;
+mod sdks;
 #[path = "../../../store/tests/support/mod.rs"]
 mod services;
 mod softhsm;

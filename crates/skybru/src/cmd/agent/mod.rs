@@ -18,7 +18,7 @@ pub(super) use self::served::of_target;
 use self::served::{Chosen, of_settings};
 use super::{Call, Outcome, rotate};
 use crate::fresh::{Content, FreshFile, Keepers};
-use crate::http::agent::{Agent, Listener, Measures, probes, routes};
+use crate::http::agent::{Agent, Listener, Measures, Said, probes, routes};
 use crate::lab::files;
 use crate::settings::Settings;
 use crate::wire::Wiring;
@@ -80,6 +80,7 @@ pub(crate) async fn run(call: &Call, args: AgentArgs) -> Result<Outcome> {
         hosts: listener.hosts()?,
         clock: Arc::clone(&call.system.ctx.clock),
         measures: Measures::new(),
+        said: Said::default(),
     });
     agent.measures.loaded.set(call.system.ctx.clock.unix_seconds());
     if let Some(path) = &args.token_file {

@@ -111,6 +111,11 @@ impl<'a> Environment<'a> {
         self.put("GOOGLE_APPLICATION_CREDENTIALS", file.display().to_string());
         let token = self.folder.join("google-access-token");
         self.put("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", token.display().to_string());
+        // Whatever reads no file asks a metadata server: ours, and never that of the machine beneath.
+        let host = self.address.trim_start_matches("http://").to_owned();
+        for name in ["GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"] {
+            self.put(name, host.as_str());
+        }
         for (name, value) in google_endpoints(target) {
             self.put(name, value.expose());
         }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::environment::Environment;
 use super::{Call, Outcome};
 use crate::fresh::Keepers;
-use crate::http::agent::{Agent, Listener, Measures, Served, routes};
+use crate::http::agent::{Agent, Listener, Measures, Said, Served, routes};
 use crate::settings::{Settings, SettingsError};
 use crate::wire::Wiring;
 
@@ -82,6 +82,7 @@ async fn agent(call: &Call, served: Served, stop: &CancellationToken) -> Result<
         hosts: listener.hosts()?,
         clock: Arc::clone(&call.system.ctx.clock),
         measures: Measures::new(),
+        said: Said::default(),
     });
     let serving = listener.serve(routes(agent.clone()), stop.clone().cancelled_owned());
     tokio::spawn(async move {

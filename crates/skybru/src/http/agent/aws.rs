@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::{Agent, header, no_store, refuse, told};
+use super::{Agent, header, no_store, refuse};
 
 pub(super) async fn credentials(State(agent): State<Arc<Agent>>, Path(target): Path<String>, headers: HeaderMap) -> Response {
     if !agent.authorization.matches(header(&headers, AUTHORIZATION.as_str())) {
@@ -27,6 +27,6 @@ pub(super) async fn credentials(State(agent): State<Arc<Agent>>, Path(target): P
             "AccountId": credentials.account_id,
         })),
         // The SDK shows this text to the user.
-        Err(error) => (StatusCode::BAD_GATEWAY, Json(json!({"code": "skybru", "message": told(error)}))).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, Json(json!({"code": "skybru", "message": agent.told(&target, error)}))).into_response(),
     }
 }

@@ -10,10 +10,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use skybru_client::azure::{AzureCredentialError, AzureCredentialSource, AzureExchangeError, Resource};
 
-use super::{Agent, header, no_store, refuse, told};
+use super::{Agent, header, no_store, refuse};
 
 /// The question's parameters. An identity may be named; it must be the target's.
 #[derive(Debug, Deserialize)]
@@ -32,10 +32,13 @@ pub(super) async fn app_service(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
-    if !agent.authorization.matches(header(&headers, "x-identity-header")) {
-        return wrong(StatusCode::FORBIDDEN, "the header X-IDENTITY-HEADER is missing or wrong");
-    }
-    token(&agent, &target, &asked).await
+    let told = if agent.authorization.matches(header(&headers, "x-identity-header")) {
+        token(&agent, &target, &asked).await
+    } else {
+        Err((StatusCode::FORBIDDEN, "the header X-IDENTITY-HEADER is missing or wrong".to_owned()))
+    };
+    // App Service has these two members. Java's library takes `error` for an object.
+    told.unwrap_or_else(|(status, text)| refusal(status, json!({"statusCode": status.as_u16(), "message": text})))
 }
 
 pub(super) async fn instance(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
@@ -52,27 +55,33 @@ pub(super) async fn instance_of(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Response {
-    if !header(&headers, "metadata").eq_ignore_ascii_case("true") {
-        return wrong(StatusCode::BAD_REQUEST, "the header Metadata: true is missing");
-    }
-    token(&agent, &target, &asked).await
+    let told = if header(&headers, "metadata").eq_ignore_ascii_case("true") {
+        token(&agent, &target, &asked).await
+    } else {
+        Err((StatusCode::BAD_REQUEST, "the header Metadata: true is missing".to_owned()))
+    };
+    told.unwrap_or_else(|(status, text)| {
+        let error = if status.is_server_error() { "temporarily_unavailable" } else { "invalid_request" };
+        refusal(status, json!({"error": error, "error_description": text}))
+    })
 }
 
-async fn token(agent: &Agent, target: &str, asked: &Asked) -> Response {
+/// The token, or the status and the words of the refusal.
+async fn token(agent: &Agent, target: &str, asked: &Asked) -> Result<Response, (StatusCode, String)> {
     let Some(source) = agent.served.load().azure.get(target).cloned() else {
-        return wrong(StatusCode::NOT_FOUND, &format!("there is no target {target:?} with Azure credentials"));
+        return Err((StatusCode::NOT_FOUND, format!("there is no target {target:?} with Azure credentials")));
     };
     if let Some(text) = another_identity(&source, asked) {
-        return wrong(StatusCode::BAD_REQUEST, &text);
+        return Err((StatusCode::BAD_REQUEST, text));
     }
     let resource: Resource = match asked.resource.as_deref().unwrap_or_default().parse() {
         Ok(resource) => resource,
-        Err(error) => return wrong(StatusCode::BAD_REQUEST, &format!("resource: {error}")),
+        Err(error) => return Err((StatusCode::BAD_REQUEST, format!("resource: {error}"))),
     };
     match source.token(&resource).await {
         Ok(token) => {
             let now = agent.clock.now();
-            no_store(json!({
+            Ok(no_store(json!({
                 "access_token": token.access_token.expose(),
                 "client_id": source.target().client_id,
                 "expires_in": token.expires_at.duration_since(now).as_secs().max(0).to_string(),
@@ -81,7 +90,7 @@ async fn token(agent: &Agent, target: &str, asked: &Asked) -> Response {
                 // As it was asked for: libraries compare.
                 "resource": asked.resource,
                 "token_type": "Bearer",
-            }))
+            })))
         }
         Err(error) => {
             let verdict = match &error {
@@ -92,7 +101,7 @@ async fn token(agent: &Agent, target: &str, asked: &Asked) -> Response {
             };
             // 4xx is a verdict; what may pass is asked for again.
             let status = if verdict { StatusCode::BAD_REQUEST } else { StatusCode::SERVICE_UNAVAILABLE };
-            wrong(status, &told(error))
+            Err((status, agent.told(target, error)))
         }
     }
 }
@@ -107,9 +116,6 @@ fn another_identity(source: &AzureCredentialSource, asked: &Asked) -> Option<Str
     by_other_ids.iter().any(|id| id.is_some()).then(|| format!("name the identity by its client_id, {ours}, or not at all"))
 }
 
-/// In both shapes at once: App Service has `statusCode` and `message`, the instance metadata service OAuth's members.
-fn wrong(status: StatusCode, text: &str) -> Response {
-    let error = if status.is_server_error() { "temporarily_unavailable" } else { "invalid_request" };
-    let body = json!({"statusCode": status.as_u16(), "message": text, "error": error, "error_description": text});
+fn refusal(status: StatusCode, body: Value) -> Response {
     (status, Json(body)).into_response()
 }

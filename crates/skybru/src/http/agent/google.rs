@@ -13,7 +13,7 @@ use serde_json::json;
 use skybru_client::google::{CLOUD_PLATFORM, GoogleCredentialError, GoogleCredentialSource, GoogleExchangeError};
 use skybru_client::token::TokenError;
 
-use super::{Agent, header, refuse, told};
+use super::{Agent, header, refuse};
 
 /// What every answer carries, so that a library knows that it speaks with a metadata server.
 const FLAVOR: [(&str, &str); 2] = [("metadata-flavor", "Google"), ("cache-control", "no-store")];
@@ -41,6 +41,14 @@ pub(super) async fn metadata(
     answer(&agent, &target, &path, &asked, &headers).await
 }
 
+/// What there is, for libraries that look whether there is anything.
+pub(super) async fn top(headers: HeaderMap) -> Response {
+    if header(&headers, "metadata-flavor") != "Google" {
+        return refuse(StatusCode::FORBIDDEN, "invalid_request", "the header Metadata-Flavor: Google is missing");
+    }
+    text("instance/\nproject/\nuniverse/\n".to_owned())
+}
+
 pub(super) async fn metadata_of(
     State(agent): State<Arc<Agent>>,
     Path((target, path)): Path<(String, String)>,
@@ -58,7 +66,7 @@ pub(super) async fn subject_token(State(agent): State<Arc<Agent>>, Path(target):
     };
     match source.subject_token().await {
         Ok(token) => text(token.token.expose().to_owned()),
-        Err(error) => failed(status_of(&error), &told(error)),
+        Err(error) => failed(status_of(&error), &agent.told(&target, error)),
     }
 }
 
@@ -74,33 +82,37 @@ fn source(agent: &Agent, target: &str, headers: &HeaderMap) -> Result<Arc<Google
     })
 }
 
-async fn answer(agent: &Agent, target: &str, path: &str, asked: &Asked, headers: &HeaderMap) -> Response {
-    let source = match source(agent, target, headers) {
+async fn answer(agent: &Agent, target_name: &str, path: &str, asked: &Asked, headers: &HeaderMap) -> Response {
+    let source = match source(agent, target_name, headers) {
         Ok(source) => source,
         Err(answer) => return answer,
     };
     let target = source.target();
     let account = target.service_account.as_ref().map_or(DEFAULT, |account| account.as_str());
     let number = target.provider.project_number().unwrap_or_default();
+    let recursive = asked.recursive.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let described = || json!({"aliases": [DEFAULT], "email": account, "scopes": [CLOUD_PLATFORM]});
     let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     match parts[..] {
+        // By this Node's library tells that there is a metadata server at all.
+        ["instance"] => text("service-accounts/\n".to_owned()),
         ["project", "numeric-project-id"] if !number.is_empty() => text(number.to_owned()),
         ["project", "project-id"] if !number.is_empty() => {
             let id = target.service_account.as_ref().and_then(|account| account.project_id());
             text(id.unwrap_or(number).to_owned())
         }
         ["universe", "universe-domain" | "universe_domain"] => text("googleapis.com".to_owned()),
+        // By this Java's library learns of the account before it asks for a token.
+        ["instance", "service-accounts"] if recursive => json_answer(&json!({DEFAULT: described(), account: described()})),
         ["instance", "service-accounts"] if account == DEFAULT => text(format!("{DEFAULT}/\n")),
         ["instance", "service-accounts"] => text(format!("{DEFAULT}/\n{account}/\n")),
         ["instance", "service-accounts", name, ref what @ ..] if name == DEFAULT || name == account => match what {
-            [] if asked.recursive.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("true")) => {
-                json_answer(&json!({"aliases": [DEFAULT], "email": account, "scopes": [CLOUD_PLATFORM]}))
-            }
+            [] if recursive => json_answer(&described()),
             [] => text("aliases\nemail\nscopes\ntoken\n".to_owned()),
             ["aliases"] => text(DEFAULT.to_owned()),
             ["email"] => text(account.to_owned()),
             ["scopes"] => text(format!("{CLOUD_PLATFORM}\n")),
-            ["token"] => token(agent, &source).await,
+            ["token"] => token(agent, target_name, &source).await,
             ["identity"] => failed(StatusCode::NOT_FOUND, "a federated identity has no ID token of Google's"),
             _ => failed(StatusCode::NOT_FOUND, "there is no such entry"),
         },
@@ -108,7 +120,7 @@ async fn answer(agent: &Agent, target: &str, path: &str, asked: &Asked, headers:
     }
 }
 
-async fn token(agent: &Agent, source: &Arc<GoogleCredentialSource>) -> Response {
+async fn token(agent: &Agent, target: &str, source: &Arc<GoogleCredentialSource>) -> Response {
     match source.credentials().await {
         Ok(credentials) => {
             let life = credentials.expires_at.duration_since(agent.clock.now()).as_secs().max(0);
@@ -123,7 +135,7 @@ async fn token(agent: &Agent, source: &Arc<GoogleCredentialSource>) -> Response 
                 }
                 GoogleCredentialError::Exchange(_) => StatusCode::SERVICE_UNAVAILABLE,
             };
-            failed(status, &told(error))
+            failed(status, &agent.told(target, error))
         }
     }
 }

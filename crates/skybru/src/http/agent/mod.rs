@@ -17,7 +17,7 @@ mod oauth;
 mod texas;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -27,6 +27,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use skybru_client::aws::AwsCredentialSource;
 use skybru_client::azure::AzureCredentialSource;
@@ -44,6 +45,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The longest body that is read, in bytes.
 const LARGEST: usize = 64 * 1024;
+
+/// How long the log is silent about a target after it told of it.
+const SILENCE: SignedDuration = SignedDuration::from_mins(1);
 
 /// One of `clients` in the settings.
 pub(crate) struct AgentClient {
@@ -96,6 +100,35 @@ pub(crate) struct Agent {
     pub(crate) hosts: Vec<String>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) measures: Measures,
+    pub(crate) said: Said,
+}
+
+/// When it was said last, by target, that a library got no credentials.
+#[derive(Default)]
+pub(crate) struct Said(Mutex<BTreeMap<String, Timestamp>>);
+
+impl Said {
+    /// Whether it is time to say it again. Libraries ask in bursts.
+    fn is_due(&self, target: &str, now: Timestamp) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = said.get(target).is_none_or(|last| now.duration_since(*last) >= SILENCE);
+        if due {
+            said.insert(target.to_owned(), now);
+        }
+        due
+    }
+}
+
+impl Agent {
+    /// An error with its causes and hint, for a library that shows it to its user. Some do not (AWS's for Node and Java tell of no more
+    /// than a chain that failed), so it goes to the log too.
+    fn told(&self, target: &str, error: impl std::error::Error + Send + Sync + 'static) -> String {
+        let text = crate::report::on_one_line(&error.into());
+        if self.said.is_due(target, self.clock.now()) {
+            tracing::warn!(asked_for = target, "{text}");
+        }
+        text
+    }
 }
 
 /// All paths.
@@ -108,6 +141,7 @@ pub(crate) fn routes(agent: Arc<Agent>) -> Front {
         .route("/aws/{target}", get(aws::credentials))
         .route("/google/{target}/subject-token", get(google::subject_token))
         .route("/google/{target}/computeMetadata/v1/{*path}", get(google::metadata_of))
+        .route("/computeMetadata/v1/", get(google::top))
         .route("/computeMetadata/v1/{*path}", get(google::metadata))
         .route("/azure/{target}/msi", get(azure::app_service))
         .route("/azure/{target}/metadata/identity/oauth2/token", get(azure::instance_of))
@@ -166,9 +200,4 @@ fn no_store(body: Value) -> Response {
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// An error with its causes and hint, for a library that shows it to its user.
-fn told(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    crate::report::on_one_line(&error.into())
 }

@@ -114,6 +114,8 @@ impl TokenBody {
         let mut request = TokenRequest::new(scopes);
         request.resources = match self.resource {
             None => Vec::new(),
+            // So a form says nothing.
+            Some(OneOrMany::One(resource)) if resource.is_empty() => Vec::new(),
             Some(OneOrMany::One(resource)) => vec![resource],
             Some(OneOrMany::Many(resources)) => resources,
         };
@@ -195,13 +197,18 @@ pub(super) fn no_token(error: &TokenError) -> Response {
         TokenError::Refused { refusal, .. } => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
             let code = refusal.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-            refuse(status, &refusal.error, &format!("{code}{}", refusal.description))
+            refuse(status, &refusal.error, &format!("{code}{}{}", refusal.description, advice(error)))
         }
         other => {
             tracing::warn!(%error, "no token");
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &other.to_string())
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &format!("{other}{}", advice(error)))
         }
     }
+}
+
+/// What to do, behind the issuer's words.
+fn advice(error: &TokenError) -> String {
+    error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default()
 }
 
 pub(super) async fn introspect(State(agent): State<Arc<Agent>>, headers: HeaderMap, body: Bytes) -> Response {
