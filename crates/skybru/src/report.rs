@@ -22,6 +22,9 @@ const NO: u8 = 1;
 /// Wrong use, or failure.
 const FAILURE: u8 = 2;
 
+/// What layers of the network's libraries say and nobody needs: what failed stands before it, and why behind it.
+const NOISE: [&str; 4] = ["error sending request", "client error (Connect)", "dns error", "error resolving DNS"];
+
 /// Prints the error with its causes and hints.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let gone = |cause: &(dyn Error + 'static)| {
@@ -35,7 +38,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let mut last = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
-        if cause != last {
+        if cause != last && !NOISE.contains(&cause.as_str()) {
             text.extend(["  because: ", &cause, "\n"]);
         }
         last = cause;

@@ -120,6 +120,10 @@ impl ExchangeError {
             "InvalidIdentityToken" if has("Missing a required claim: aud") => {
                 "the token has no audience: set resource to what the provider registered (D-18)"
             }
+            "InvalidIdentityToken" if has("Missing a required claim: sub") => {
+                "the token has no subject, as those of Maskinporten: set the client's issuer to Skyporten's, in the environment that the \
+                 provider trusts (A-37, D-16)"
+            }
             "InvalidIdentityToken" if has("issued in the future") => "the issuer's clock is ahead of AWS's (A-43, D-13)",
             _ => return None,
         };
@@ -153,6 +157,8 @@ mod tests {
         ] {
             assert!(refused("InvalidIdentityToken", 400, message).hint().unwrap().contains("resource"), "{message}");
         }
+        let subject = refused("InvalidIdentityToken", 400, "Missing a required claim: sub");
+        assert!(subject.hint().unwrap().contains("Skyporten"), "A-37");
         // A-32, with its two spaces.
         let keys = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
         assert!(refused("InvalidIdentityToken", 400, keys).hint().unwrap().contains("keys"));

@@ -129,6 +129,10 @@ impl AzureExchangeError {
             90_014 if description.contains("'aud'") => {
                 "the token has no audience: set resource to what the data's owner sent (D-18)"
             }
+            90_014 if description.contains("'sub'") => {
+                "the token has no subject, as those of Maskinporten: set the client's issuer to Skyporten's, in the environment that the \
+                 data's owner trusts (D-16)"
+            }
             501_661 | 50_166 | 90_061 => {
                 "Entra could not fetch the issuer's metadata or keys: they must be public, with a certificate that everybody trusts \
                  (D-03, D-04)"
@@ -191,6 +195,7 @@ mod tests {
             assert!(hint.contains(rule), "{code}: {hint}");
         }
         assert!(refused(90_014, "The required field 'aud' is missing from the credential.").hint().unwrap().contains("D-18"));
+        assert!(refused(90_014, "The required field 'sub' is missing from the credential.").hint().unwrap().contains("D-16"));
     }
 
     /// E-15: spaces, or line ends in older answers.

@@ -25,6 +25,15 @@ pub enum HttpError {
         #[source]
         source: reqwest::Error,
     },
+    /// The proxy on the way does not answer, or leads nowhere.
+    #[error("the proxy on the way to {host} does not answer")]
+    Proxy {
+        /// Host and port behind the proxy.
+        host: String,
+        /// What the network said.
+        #[source]
+        source: reqwest::Error,
+    },
     /// The server's certificate comes from nobody whom this machine trusts.
     #[error("the certificate of {host} comes from an issuer that is not trusted here")]
     UntrustedCertificate {
@@ -100,6 +109,8 @@ impl HttpError {
             Self::Tls { host, source }
         } else if source.is_timeout() {
             Self::Timeout { host, source }
+        } else if source.is_connect() && is_of_a_tunnel(&source) {
+            Self::Proxy { host, source }
         } else if source.is_connect() {
             Self::Unreachable { host, source }
         } else {
@@ -110,7 +121,7 @@ impl HttpError {
     /// Whether the same request may well succeed a little later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Interrupted { .. } => true,
+            Self::Unreachable { .. } | Self::Proxy { .. } | Self::Timeout { .. } | Self::Interrupted { .. } => true,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
             Self::Address { .. }
             | Self::UntrustedCertificate { .. }
@@ -125,8 +136,11 @@ impl HttpError {
         Some(match self {
             Self::Address { .. } => "use https://; http:// is for this machine (localhost) only".to_owned(),
             Self::Unreachable { host, .. } => {
-                format!("check the name {host} and the network; behind a firewall, set web-proxy to the proxy's address")
+                format!("check the name {host} and the network (D-03); behind a firewall, set web-proxy to the proxy's address")
             }
+            Self::Proxy { .. } => "check the proxy's address and port: web-proxy of the client, or HTTPS_PROXY; NO_PROXY \
+                                   names the hosts that are reached without it (D-03)"
+                .to_owned(),
             Self::UntrustedCertificate { .. } => UNTRUSTED.to_owned(),
             Self::Tls { source, .. } => match find_tls(source) {
                 Some(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
@@ -153,6 +167,18 @@ const UNTRUSTED: &str = "set ca-file to the PEM file of the CA that issued the c
 /// Whether somewhere in the chain of causes a certificate comes from nobody whom this machine trusts.
 fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     matches!(find_tls(error), Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
+}
+
+/// Whether a connection failed that should have led through a proxy. The library's type is private, its words are not.
+fn is_of_a_tunnel(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.to_string().starts_with("tunnel error") {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// What to do about a failure that another library wrapped, where that is known.

@@ -161,7 +161,7 @@ impl TokenSource {
                 Attempt::Refused(refusal, Some(skew)) if !corrected && skew != self.skew_seconds() => {
                     corrected = true;
                     self.skew.store(skew, Ordering::Relaxed);
-                    warn!(skew.seconds = skew, reason = %refusal, "the clocks differ: asking again with the issuer's time");
+                    warn!(skew.seconds = skew, reason = %refusal, "this machine's clock differs from the issuer's: set it (D-13). Asking again with the issuer's time");
                 }
                 Attempt::Refused(mut refusal, skew) => {
                     refusal.skew_seconds = skew.filter(|skew| *skew != 0);

@@ -122,7 +122,7 @@ async fn this_machine_is_reached_without_the_proxy() {
     let http = Http::new(&options).unwrap();
     assert!(http.get_json::<Value>(&url).await.is_ok());
     let error = http.get_json::<Value>("https://sky.example.no/").await.unwrap_err();
-    assert!(matches!(error, HttpError::Unreachable { .. }), "{error:?}");
+    assert!(matches!(error, HttpError::Proxy { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -72,6 +72,8 @@ pub(crate) enum SettingsError {
     PrivateKey {
         client: String,
         place: String,
+        /// What to look at.
+        advice: &'static str,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -87,6 +89,12 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; there are: {}", names.join(", ")) }
 }
 
+/// The known name that a slip of the finger makes this one of.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    let distance = |known: &&String| strsim::osa_distance(name, known);
+    known.iter().min_by_key(distance).filter(|near| distance(near) <= 2)
+}
+
 impl SettingsError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
@@ -100,9 +108,8 @@ impl SettingsError {
             Self::Unknown { kind, known, .. } if known.is_empty() => {
                 Some(format!("no {kind} is configured at all: is skybru.toml in this folder? name it with --config FILE"))
             }
-            Self::PrivateKey { .. } => {
-                Some("the key must be a JWK or a PEM file with the private key; check key.file".to_owned())
-            }
+            Self::Unknown { name, known, .. } => nearest(name, known).map(|near| format!("did you mean {near:?}?")),
+            Self::PrivateKey { advice, .. } => Some((*advice).to_owned()),
             _ => None,
         }
     }

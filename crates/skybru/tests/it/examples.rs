@@ -1,5 +1,6 @@
 //! The files of docs/examples that other programs read: units, launchd's list, and the Kubernetes sidecar.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
@@ -9,6 +10,41 @@ const SIDECAR: &str = include_str!("../../../../docs/examples/sidecar.yaml");
 
 fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     list.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap_or_else(|| panic!("no {name} in {list}"))
+}
+
+/// What Kubernetes would make of the manifest: members that it does not know are passed over, and so missing afterwards.
+fn forgotten(manifest: &Value) -> Vec<String> {
+    let read: Deployment = serde_json::from_value(manifest.clone()).unwrap();
+    let mut missing = Vec::new();
+    compare("", manifest, &serde_json::to_value(read).unwrap(), &mut missing);
+    missing
+}
+
+fn compare(place: &str, written: &Value, read: &Value, missing: &mut Vec<String>) {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => {
+            for (name, value) in written {
+                compare(&format!("{place}.{name}"), value, read.get(name).unwrap_or(&Value::Null), missing);
+            }
+        }
+        (Value::Array(written), Value::Array(read)) if written.len() == read.len() => {
+            for (number, (written, read)) in written.iter().zip(read).enumerate() {
+                compare(&format!("{place}[{number}]"), written, read, missing);
+            }
+        }
+        _ if written == read => {}
+        _ => missing.push(place.to_owned()),
+    }
+}
+
+#[test]
+fn kubernetes_knows_every_member_of_the_sidecars_manifest() {
+    let manifest: Value = serde_saphyr::from_str(SIDECAR).unwrap();
+    assert_eq!(forgotten(&manifest), [""; 0]);
+    // A member that is nearly right is found.
+    let slip: Value = serde_saphyr::from_str(&SIDECAR.replace("readOnlyRootFilesystem", "readOnlyRootFileSystem")).unwrap();
+    let place = ".spec.template.spec.initContainers[0].securityContext.readOnlyRootFileSystem";
+    assert_eq!(forgotten(&slip), [place]);
 }
 
 /// The sidecar's container, started as the manifest says: same arguments, same variables, other ports.

@@ -17,11 +17,13 @@ mod exec;
 mod guide;
 mod handbook;
 mod hostile;
+mod key_vault;
 mod keys;
 mod kit;
 mod lab_audit;
 mod limits;
 mod mistakes;
+mod mistakes_everywhere;
 mod operations;
 #[path = "../../../issuer/tests/it/pki.rs"]
 #[expect(dead_code, reason = "made for the issuer's own tests")]
@@ -38,5 +40,6 @@ mod support;
 mod switches;
 mod telemetry;
 mod tools;
+mod transfer;
 mod trust;
 mod try_it;
