@@ -18,6 +18,9 @@ const PART: u64 = 8 * MIB;
 const LENGTH: u64 = 44 * MIB;
 const MIDDLE: u64 = 34 * MIB;
 
+/// On the way down the first part and four more may be under way, and only what is in order is written.
+const LATE: u64 = 43 * MIB;
+
 /// The shortest that the lab's credentials may live.
 const LIFE: u32 = 5;
 
@@ -37,8 +40,13 @@ struct Walk {
 
 impl Walk {
     fn start() -> Self {
+        Self::with_lake_role(true)
+    }
+
+    /// Whether the consumer has a role in the lake; if not, lists alone let it in.
+    fn with_lake_role(role: bool) -> Self {
         let lab = Lab::start_with(&["--credential-seconds", &LIFE.to_string()]);
-        may_write(&lab);
+        may_write(&lab, role);
         let sites = ["s3", "gcs", "blob", "lake", "files"].map(|target| {
             let endpoint = match target {
                 "s3" => "/clouds/aws/endpoint",
@@ -98,7 +106,7 @@ fn a_transfer_that_was_killed_goes_on_where_it_was_at_every_storage() {
     for Site { target, dam } in &walk.sites {
         let place = format!("{target}:uploads/long");
         let killed = |arguments: &[&str], way| {
-            dam.hold_after(way, MIDDLE);
+            dam.hold_after(way, if way == Way::Up { MIDDLE } else { LATE });
             let mut child = walk.begin(arguments);
             dam.wait_until_full();
             child.kill().unwrap();
@@ -177,7 +185,16 @@ fn folders_are_kept_alike_listed_read_and_removed_at_every_storage() {
         let gone = walk.run(&["cat", &format!("{place}a.csv")]);
         assert_eq!((gone.status.code(), stderr(&gone).contains("hint: ")), (Some(1), true), "{target}: {}", stderr(&gone));
     }
-    // In the lake a list lets the consumer into one folder, and nothing into the other.
+}
+
+/// In the lake a list lets the consumer into one folder to read and into another to write, and into nothing else.
+#[test]
+fn lists_alone_let_a_consumer_into_the_lake() {
+    let walk = Walk::with_lake_role(false);
+    let small = walk.lab.folder.join("small");
+    std::fs::write(&small, "small").unwrap();
+    works(&walk.run(&["cp", small.to_str().unwrap(), "lake:uploads/small"]));
+    assert_eq!(stdout(&walk.run(&["cat", "lake:uploads/small"])), "small");
     let read = walk.run(&["cat", "lake:timetables/line-1.csv"]);
     works(&read);
     for arguments in [["cat", "lake:payroll/2026.csv"], ["rm", "lake:timetables/line-1.csv"]] {
@@ -190,7 +207,7 @@ fn folders_are_kept_alike_listed_read_and_removed_at_every_storage() {
 
 /// The demonstration's consumer may read; its owner lets it write too: by a role's policy, a bucket's, two roles, and in the lake by a
 /// list alone.
-fn may_write(lab: &Lab) {
+fn may_write(lab: &Lab, lake_role: bool) {
     let statement = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*",
         "Resource": ["arn:aws:s3:::fjordbuss-data", "arn:aws:s3:::fjordbuss-data/*"]}]});
     let policy = [("RoleName", "skyporten-timetables"), ("PolicyName", "writes"), ("PolicyDocument", &statement.to_string())];
@@ -215,10 +232,13 @@ fn may_write(lab: &Lab) {
     let azure = |name: &str| lab.get(&format!("/clouds/azure/{name}")).to_owned();
     let group = format!("/subscriptions/{}/resourceGroups/sharing", azure("subscription_id"));
     let blobs = format!("{group}/providers/Microsoft.Storage/storageAccounts/{}", azure("account"));
-    for (last, scope, role) in [
+    let lake = format!("{group}/providers/Microsoft.Storage/storageAccounts/{}", azure("lake_account"));
+    let mut roles = vec![
         (1, &blobs, "ba92f5b4-2d11-453d-a403-e96b0029c9fe"), // Storage Blob Data Contributor
         (2, &blobs, "69566ab7-960f-475b-8e7c-b3118f30c6bd"), // Storage File Data Privileged Contributor
-    ] {
+    ];
+    roles.extend(lake_role.then_some((3, &lake, "ba92f5b4-2d11-453d-a403-e96b0029c9fe")));
+    for (last, scope, role) in roles {
         let name = format!("7c0c3a52-0000-4000-8000-00000000000{last}");
         let url = format!("{}{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", azure("arm"));
         let definition = format!("/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{role}", azure("subscription_id"));
