@@ -86,7 +86,21 @@ impl Walk {
         assert!(listed.status.success(), "{place}: {}", stderr(&listed));
         let entries = stdout(&listed);
         let entries = entries.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        entries.map(|entry| (entry["key"].as_str().unwrap().to_owned(), entry["size"].as_u64().unwrap())).collect()
+        let entries = entries.map(|entry| (entry["key"].as_str().unwrap().to_owned(), entry["size"].as_u64().unwrap()));
+        let mut entries: Vec<_> = entries.collect();
+        // A share lists its folders after its files.
+        entries.sort();
+        entries
+    }
+
+    /// Waits until what has passed is on the disk: it may still lie in the system's buffers.
+    fn has_written_a_part(&self) {
+        let part = |entry: std::fs::DirEntry| {
+            entry.file_name().to_string_lossy().ends_with(".skybru-part") && entry.metadata().is_ok_and(|it| it.len() >= PART)
+        };
+        while !std::fs::read_dir(&self.lab.folder).unwrap().flatten().any(part) {
+            std::thread::yield_now();
+        }
     }
 
     fn is_whole(&self, file: &Path) {
@@ -109,6 +123,9 @@ fn a_transfer_that_was_killed_goes_on_where_it_was_at_every_storage() {
             dam.hold_after(way, if way == Way::Up { MIDDLE } else { LATE });
             let mut child = walk.begin(arguments);
             dam.wait_until_full();
+            if way == Way::Down {
+                walk.has_written_a_part();
+            }
             child.kill().unwrap();
             child.wait().unwrap();
             dam.cut();
