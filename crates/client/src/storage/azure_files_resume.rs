@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn only_parts_without_a_hole_are_there() {
-        let ranges = |pairs: &[(u64, u64)]| joined(pairs.iter().map(|(start, end)| Written { start: *start, end: *end }).collect());
+        let ranges =
+            |pairs: &[(u64, u64)]| joined(pairs.iter().map(|(start, end)| Written { start: *start, end: *end }).collect());
         let half = PART / 2;
         // The second part lacks its second half; the last is short.
         let written = ranges(&[(half, PART - 1), (0, half - 1), (PART, PART + half - 1), (2 * PART, 2 * PART + 9)]);
@@ -155,7 +156,8 @@ mod tests {
     #[test]
     fn an_unfinished_files_name_is_told_from_others() {
         assert!(is_unfinished(&unfinished_name("a.csv", [1, 2, 3, 250, 0, 9])));
-        for other in ["a.csv", ".skybru-part", "..0102030405ff.skybru-part", ".a.0102.skybru-part", "a.0102030405ff.skybru-part"] {
+        for other in ["a.csv", ".skybru-part", "..0102030405ff.skybru-part", ".a.0102.skybru-part", "a.0102030405ff.skybru-part"]
+        {
             assert!(!is_unfinished(other), "{other}");
         }
     }

@@ -19,13 +19,11 @@ use crate::system::System;
 
 /// What to look at when a key cannot be opened.
 mod advice {
-    pub(super) const TEXT: &str = "the key must be a JWK or a PEM file with the private key, RSA from 2048 bits or P-256; check key.file";
-    pub(super) const PKCS12: &str =
-        "check key.password-file, which holds the passphrase and nothing else, and key.alias; openssl pkcs12 -info -in FILE shows what is there";
-    pub(super) const PKCS11: &str =
-        "check token and object in key.pkcs11, and the PIN in the file that pin-source names; pkcs11-tool --list-objects shows what is there";
-    pub(super) const AWS: &str =
-        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN must be somebody's who may kms:GetPublicKey and kms:Sign with this key";
+    pub(super) const TEXT: &str =
+        "the key must be a JWK or a PEM file with the private key, RSA from 2048 bits or P-256; check key.file";
+    pub(super) const PKCS12: &str = "check key.password-file, which holds the passphrase and nothing else, and key.alias; openssl pkcs12 -info -in FILE shows what is there";
+    pub(super) const PKCS11: &str = "check token and object in key.pkcs11, and the PIN in the file that pin-source names; pkcs11-tool --list-objects shows what is there";
+    pub(super) const AWS: &str = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN must be somebody's who may kms:GetPublicKey and kms:Sign with this key";
     pub(super) const GOOGLE: &str = "the file that SKYBRU_KMS_TOKEN_FILE names must hold a fresh access token of somebody with \
                                      roles/cloudkms.signerVerifier on the key";
     pub(super) const AZURE: &str = "the file that SKYBRU_KMS_TOKEN_FILE names must hold a fresh access token for https://vault.azure.net of \

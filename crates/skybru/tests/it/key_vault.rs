@@ -98,7 +98,8 @@ impl Vault {
                 (401, json!({"error": {"code": "Unauthorized", "message": "AKV10032: Invalid issuer or token."}}))
             };
             let answer = answer.to_string();
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
             if stream.get_mut().write_all((head + &answer).as_bytes()).is_err() {
                 return;
             }
@@ -110,8 +111,11 @@ impl Vault {
             let numbers = RsaPublicKeyComponents::<Vec<u8>>::from(self.key.public_key());
             let (n, e) = (base64url::encode(numbers.n), base64url::encode(numbers.e));
             let kid = format!("https://{VAULT}/keys/client/{VERSION}");
-            (200, json!({"key": {"kid": kid, "kty": kty, "crv": curve, "n": n, "e": e, "key_ops": ["sign", "verify"]},
-                "attributes": {"enabled": line.contains("/keys/client")}}))
+            (
+                200,
+                json!({"key": {"kid": kid, "kty": kty, "crv": curve, "n": n, "e": e, "key_ops": ["sign", "verify"]},
+                "attributes": {"enabled": line.contains("/keys/client")}}),
+            )
         };
         if line.starts_with("GET /keys/client?api-version=") || line.starts_with("GET /keys/disabled?api-version=") {
             return key("RSA-HSM", None);
@@ -123,7 +127,10 @@ impl Vault {
             let digest = Digest::import_less_safe(&base64url::decode(body["value"].as_str().unwrap()).unwrap(), &SHA256).unwrap();
             let mut signature = vec![0; self.key.public_modulus_len()];
             self.key.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature).unwrap();
-            return (200, json!({"kid": format!("https://{VAULT}/keys/client/{VERSION}"), "value": base64url::encode(signature)}));
+            return (
+                200,
+                json!({"kid": format!("https://{VAULT}/keys/client/{VERSION}"), "value": base64url::encode(signature)}),
+            );
         }
         (404, json!({"error": {"code": "KeyNotFound", "message": "A key with (name/id) was not found in this key vault."}}))
     }

@@ -39,7 +39,13 @@ fn mistakes(lab: &Lab) -> Vec<Mistake> {
         at_the_issuer: false,
     };
     vec![
-        at_issuer("wrong key", "demo", &[("SKYBRU_CLIENTS__DEMO__KEY__FILE", "outsider.jwk")], ["does not know this key", "D-17"], 1),
+        at_issuer(
+            "wrong key",
+            "demo",
+            &[("SKYBRU_CLIENTS__DEMO__KEY__FILE", "outsider.jwk")],
+            ["does not know this key", "D-17"],
+            1,
+        ),
         at_issuer(
             "wrong scope",
             "demo-google",
@@ -54,7 +60,13 @@ fn mistakes(lab: &Lab) -> Vec<Mistake> {
             ["the API's owner must give your organisation access first", "D-17"],
             1,
         ),
-        at_issuer("an issuer that is not there", "demo", &[(ISSUER, "https://localhost:1")], ["check the name localhost:1", "D-03"], 2),
+        at_issuer(
+            "an issuer that is not there",
+            "demo",
+            &[(ISSUER, "https://localhost:1")],
+            ["check the name localhost:1", "D-03"],
+            2,
+        ),
         at_issuer(
             "an unreachable proxy",
             "demo",
@@ -100,7 +112,13 @@ fn mistakes(lab: &Lab) -> Vec<Mistake> {
             "nobody@skybru-lab.iam.gserviceaccount.com",
             ["roles/iam.workloadIdentityUser", "D-47"],
         ),
-        at_cloud("wrong audience", "demo-azure", "SKYBRU_TARGETS__DEMO_AZURE__RESOURCE", "https://other.example.no", ["resource", "D-62"]),
+        at_cloud(
+            "wrong audience",
+            "demo-azure",
+            "SKYBRU_TARGETS__DEMO_AZURE__RESOURCE",
+            "https://other.example.no",
+            ["resource", "D-62"],
+        ),
     ]
 }
 
@@ -120,7 +138,11 @@ fn each_mistake_is_told_alike_by_every_command() {
             let text = stderr(&output);
             assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{what}, {command:?}: {text}");
             let hints: Vec<&str> = text.lines().filter(|line| line.starts_with("hint: ")).collect();
-            assert_eq!((hints.len(), text.lines().filter(|line| line.starts_with("error: ")).count()), (1, 1), "{what}, {command:?}: {text}");
+            assert_eq!(
+                (hints.len(), text.lines().filter(|line| line.starts_with("error: ")).count()),
+                (1, 1),
+                "{what}, {command:?}: {text}"
+            );
             assert!(words.iter().all(|word| hints[0].contains(word)), "{what}, {command:?}: {text}");
         }
         assert!(!lab.folder.join("was-run").exists() && !lab.folder.join("copy.csv").exists(), "{what}");

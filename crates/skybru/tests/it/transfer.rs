@@ -153,11 +153,15 @@ fn a_transfer_that_takes_longer_than_its_credentials_live_ends_well_at_every_sto
     let walk = Walk::start();
     let file = walk.file.display().to_string();
     let held = |arguments: &dyn Fn(&Site) -> Vec<String>, way| {
-        let children: Vec<(&Site, Child)> = walk.sites.iter().map(|site| {
-            site.dam.hold_after(way, MIDDLE);
-            let arguments = arguments(site);
-            (site, walk.begin(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
-        }).collect();
+        let children: Vec<(&Site, Child)> = walk
+            .sites
+            .iter()
+            .map(|site| {
+                site.dam.hold_after(way, MIDDLE);
+                let arguments = arguments(site);
+                (site, walk.begin(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+            })
+            .collect();
         children.iter().for_each(|(site, _)| site.dam.wait_until_full());
         // All that the credentials had, and a second.
         std::thread::park_timeout(Duration::from_secs(u64::from(LIFE) + 1));
@@ -257,8 +261,10 @@ fn may_write(lab: &Lab, lake_role: bool) {
     for (last, scope, role) in roles {
         let name = format!("7c0c3a52-0000-4000-8000-00000000000{last}");
         let url = format!("{}{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", azure("arm"));
-        let definition = format!("/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{role}", azure("subscription_id"));
-        let properties = json!({"roleDefinitionId": definition, "principalId": azure("principal_id"), "principalType": "ServicePrincipal"});
+        let definition =
+            format!("/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{role}", azure("subscription_id"));
+        let properties =
+            json!({"roleDefinitionId": definition, "principalId": azure("principal_id"), "principalType": "ServicePrincipal"});
         let request = http.put(&url).query(&[("api-version", "2022-04-01")]).json(&json!({"properties": properties}));
         ask(request.bearer_auth(azure("access_token")));
     }
@@ -304,7 +310,9 @@ fn toml(lab: &Lab, sites: &[Site]) -> String {
             ),
             name => {
                 let account = azure(if name == "lake" { "lake_account" } else { "account" });
-                format!("azure]\n{entra}account = \"{account}\"\ncontainer = \"fjordbuss-data\"\nendpoint = \"https://localhost:{port}/\"\n")
+                format!(
+                    "azure]\n{entra}account = \"{account}\"\ncontainer = \"fjordbuss-data\"\nendpoint = \"https://localhost:{port}/\"\n"
+                )
             }
         };
         text += &format!(

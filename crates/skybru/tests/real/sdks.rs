@@ -130,10 +130,7 @@ impl Roads<'_> {
 
     fn azure(&self) {
         let of = |agent: &Agent| {
-            vec![
-                ("IDENTITY_ENDPOINT", agent.url("/azure/demo-azure/msi")),
-                ("IDENTITY_HEADER", agent.authorization().to_owned()),
-            ]
+            vec![("IDENTITY_ENDPOINT", agent.url("/azure/demo-azure/msi")), ("IDENTITY_HEADER", agent.authorization().to_owned())]
         };
         self.reads("managed identity", "azure-managed", &of(self.agent));
         self.reads("the default chain", "azure-default", &of(self.agent));
@@ -165,7 +162,8 @@ impl Roads<'_> {
             };
             let read = run("fjordbuss-data", "timetables/line-1.csv");
             assert_eq!(stdout(&read).trim(), TIMETABLE, "{target}: {}", stderr(&read));
-            let container = if target == "demo-azure" { self.lab.get("/clouds/azure/private_container") } else { "fjordbuss-data" };
+            let container =
+                if target == "demo-azure" { self.lab.get("/clouds/azure/private_container") } else { "fjordbuss-data" };
             let refused = run(container, "payroll/2026.csv");
             assert_eq!(refused.status.code(), Some(1), "{target}: {}", stdout(&refused));
             assert!(stderr(&refused).contains(words), "{target}: {}", stderr(&refused));
@@ -217,7 +215,12 @@ fn gos_sdks_read_on_every_road_and_tell_why_they_may_not() {
         let mut build = Command::new("go");
         let build = build.current_dir(format!("{HERE}/go")).args(["build", "-o"]).arg(&program).arg(".").output().unwrap();
         assert!(build.status.success(), "{}", stderr(&build));
-        Language { line: vec![program.display().to_string()], aws_tells: true, metadata_tells: true, google_takes_any_service: true }
+        Language {
+            line: vec![program.display().to_string()],
+            aws_tells: true,
+            metadata_tells: true,
+            google_takes_any_service: true,
+        }
     });
 }
 
@@ -227,7 +230,12 @@ fn nodes_sdks_read_on_every_road_and_tell_why_they_may_not() {
     if !present("node", &[&script, "present"]) {
         return;
     }
-    walk(|_| Language { line: vec!["node".to_owned(), script], aws_tells: false, metadata_tells: false, google_takes_any_service: true });
+    walk(|_| Language {
+        line: vec!["node".to_owned(), script],
+        aws_tells: false,
+        metadata_tells: false,
+        google_takes_any_service: true,
+    });
 }
 
 /// Java trusts a store of its own, which keytool fills.

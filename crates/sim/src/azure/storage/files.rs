@@ -212,7 +212,8 @@ impl Place<'_> {
 
     /// The path in this share that a header names by its whole address.
     fn source(&self, header: &str) -> Result<String, AzureError> {
-        let wrong = || AzureError::new("E-65", "CannotVerifyCopySource", 404, "The source must be a file in the same share here.");
+        let wrong =
+            || AzureError::new("E-65", "CannotVerifyCopySource", 404, "The source must be a file in the same share here.");
         let source = self.call.request.header(header).unwrap_or_default();
         let path = source.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path).ok_or_else(wrong)?;
         let path = decoded(path.split('?').next().unwrap_or_default());
@@ -235,7 +236,8 @@ impl Place<'_> {
         let source = Place { path: &source, share: self.share, call: self.call, space: self.space.clone() };
         source.find(false)?;
         self.is_free_for_a_file()?;
-        let replaces = self.call.request.header("x-ms-file-rename-replace-if-exists").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+        let replaces =
+            self.call.request.header("x-ms-file-rename-replace-if-exists").is_some_and(|word| word.eq_ignore_ascii_case("true"));
         if !replaces && self.call.sim.items.get(&self.space, self.path).is_some() {
             return Err(AzureError::new("E-65", "ResourceAlreadyExists", 409, "The specified resource already exists."));
         }
@@ -253,7 +255,8 @@ impl Place<'_> {
         item.headers.clone_from(&original.headers);
         item.written.clone_from(&original.written);
         let bytes = std::fs::read(self.call.sim.items.bytes_of(&self.space, source.path)).map_err(broken)?;
-        let answer = described(Answer::empty(202), &item).with("x-ms-copy-id", self.call.sim.guid()).with("x-ms-copy-status", "success");
+        let answer =
+            described(Answer::empty(202), &item).with("x-ms-copy-id", self.call.sim.guid()).with("x-ms-copy-status", "success");
         self.call.sim.items.put(&self.space, self.path, item, Bytes::Are(&bytes)).map_err(broken)?;
         Ok(answer)
     }

@@ -27,6 +27,8 @@ pub(super) async fn credentials(State(agent): State<Arc<Agent>>, Path(target): P
             "AccountId": credentials.account_id,
         })),
         // The SDK shows this text to the user.
-        Err(error) => (StatusCode::BAD_GATEWAY, Json(json!({"code": "skybru", "message": agent.told(&target, error)}))).into_response(),
+        Err(error) => {
+            (StatusCode::BAD_GATEWAY, Json(json!({"code": "skybru", "message": agent.told(&target, error)}))).into_response()
+        }
     }
 }

@@ -27,7 +27,8 @@ pub(super) fn uploads(call: &Call<'_>, bucket: &str) -> Result<Response<Body>, A
     );
     for upload in all.into_iter().filter(|upload| upload.key.starts_with(prefix) && !is_session(upload)) {
         let (key, started) = (escape(&upload.key), rfc3339(upload.started));
-        let _ = write!(body, "<Upload><Key>{key}</Key><UploadId>{}</UploadId><Initiated>{started}</Initiated></Upload>", upload.id);
+        let _ =
+            write!(body, "<Upload><Key>{key}</Key><UploadId>{}</UploadId><Initiated>{started}</Initiated></Upload>", upload.id);
     }
     Ok(xml(200, body + "</ListMultipartUploadsResult>"))
 }
