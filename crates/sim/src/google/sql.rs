@@ -1,7 +1,7 @@
-//! The part of GoogleSQL that reads one table.
+//! The part of `GoogleSQL` that reads one table.
 //!
 //! `SELECT` of columns, literals and the aggregates COUNT, SUM, MIN, MAX and AVG; `FROM` one table; `WHERE`; `ORDER BY`; `LIMIT` and `OFFSET`;
-//! `DISTINCT`; named parameters. The text is parsed by `sqlparser`; what it means is decided here, as BigQuery does: comparison with NULL
+//! `DISTINCT`; named parameters. The text is parsed by `sqlparser`; what it means is decided here, as `BigQuery` does: comparison with NULL
 //! is NULL, NULL sorts first, names do not differ by case.
 //!
 //! Deliberately missing, with an error that says so: joins, subqueries, GROUP BY, window functions, arithmetic, functions, and everything
@@ -55,6 +55,7 @@ pub(crate) struct Query {
 
 /// One thing that is selected.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them, and nearly all are the large one")]
 enum Item {
     All,
     One { expr: Expr, alias: Option<String> },
@@ -70,7 +71,7 @@ enum Aggregate {
     Average,
 }
 
-/// An error of a query, as BigQuery reports them.
+/// An error of a query, as `BigQuery` reports them.
 pub(crate) fn invalid_query(message: impl Into<String>) -> ApiError {
     ApiError::new("S-21", 400, "INVALID_QUERY", message)
 }
@@ -328,7 +329,7 @@ impl Reader<'_> {
         match expr {
             Expr::Identifier(name) if is_parameter(name) => named(self.parameter(&name.value)?.kind()),
             Expr::Identifier(name) => Ok(self.field(name)?.1.kind.clone()),
-            Expr::CompoundIdentifier(names) => match names.last() {
+            Expr::CompoundIdentifier(parts) => match parts.last() {
                 Some(name) => Ok(self.field(name)?.1.kind.clone()),
                 None => named("STRING"),
             },

@@ -84,8 +84,9 @@ async fn lists_of_access_are_off_as_in_every_new_bucket() {
 async fn tags_of_objects_and_buckets_are_kept_and_go_with_them() {
     let (t, _) = with_session().await;
     let tags = |pairs: &[(&str, &str)]| {
-        let tags: String =
-            pairs.iter().map(|(key, value)| format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>")).collect();
+        let tags = pairs
+            .iter()
+            .fold(String::new(), |text, (key, value)| text + &format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>"));
         format!("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>{tags}</TagSet></Tagging>").into_bytes()
     };
     for place in ["/shared/in/a.csv?tagging", "/shared?tagging"] {

@@ -68,7 +68,7 @@ impl Objects {
     pub(super) fn attributes(
         &self,
         caller: &Caller,
-        input: GetObjectAttributesInput,
+        input: &GetObjectAttributesInput,
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
         let (object, _) = self.find(caller, &input.bucket, &input.key)?;
         let asked = |name: &str| input.object_attributes.iter().any(|one| one.as_str() == name);
@@ -130,7 +130,7 @@ impl Objects {
     }
 
     /// `HeadObject`.
-    pub(super) fn head(&self, caller: &Caller, input: HeadObjectInput) -> S3Result<S3Response<HeadObjectOutput>> {
+    pub(super) fn head(&self, caller: &Caller, input: &HeadObjectInput) -> S3Result<S3Response<HeadObjectOutput>> {
         let (object, _) = self.find(caller, &input.bucket, &input.key)?;
         let since = (input.if_modified_since.as_ref(), input.if_unmodified_since.as_ref());
         check_read(&object, input.if_match.as_ref(), input.if_none_match.as_ref(), since)?;

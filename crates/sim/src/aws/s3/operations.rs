@@ -193,7 +193,7 @@ impl S3 for Objects {
     }
 
     async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        self.head(&caller(&req.extensions)?, req.input)
+        self.head(&caller(&req.extensions)?, &req.input)
     }
 
     async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -208,7 +208,7 @@ impl S3 for Objects {
         &self,
         req: S3Request<GetObjectAttributesInput>,
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-        self.attributes(&caller(&req.extensions)?, req.input)
+        self.attributes(&caller(&req.extensions)?, &req.input)
     }
 
     async fn list_object_versions(
@@ -239,7 +239,7 @@ impl S3 for Objects {
     }
 
     async fn get_bucket_tagging(&self, req: S3Request<GetBucketTaggingInput>) -> S3Result<S3Response<GetBucketTaggingOutput>> {
-        self.bucket_tags(req.input)
+        self.bucket_tags(&req.input)
     }
 
     async fn put_bucket_tagging(&self, req: S3Request<PutBucketTaggingInput>) -> S3Result<S3Response<PutBucketTaggingOutput>> {
@@ -254,11 +254,11 @@ impl S3 for Objects {
     }
 
     async fn get_bucket_acl(&self, req: S3Request<GetBucketAclInput>) -> S3Result<S3Response<GetBucketAclOutput>> {
-        self.bucket_acl(req.input)
+        self.bucket_acl(&req.input)
     }
 
     async fn put_bucket_acl(&self, req: S3Request<PutBucketAclInput>) -> S3Result<S3Response<PutBucketAclOutput>> {
-        self.set_bucket_acl(req.input)
+        self.set_bucket_acl(&req.input)
     }
 
     async fn get_object_acl(&self, req: S3Request<GetObjectAclInput>) -> S3Result<S3Response<GetObjectAclOutput>> {
@@ -266,28 +266,28 @@ impl S3 for Objects {
     }
 
     async fn put_object_acl(&self, req: S3Request<PutObjectAclInput>) -> S3Result<S3Response<PutObjectAclOutput>> {
-        self.set_object_acl(req.input)
+        self.set_object_acl(&req.input)
     }
 
     async fn get_bucket_encryption(
         &self,
         req: S3Request<GetBucketEncryptionInput>,
     ) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
-        self.encryption(req.input)
+        self.encryption(&req.input)
     }
 
     async fn put_bucket_encryption(
         &self,
         req: S3Request<PutBucketEncryptionInput>,
     ) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
-        self.set_encryption(req.input)
+        self.set_encryption(&req.input)
     }
 
     async fn get_public_access_block(
         &self,
         req: S3Request<GetPublicAccessBlockInput>,
     ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-        self.public_access(req.input)
+        self.public_access(&req.input)
     }
 
     async fn put_public_access_block(
@@ -301,89 +301,89 @@ impl S3 for Objects {
         &self,
         req: S3Request<GetBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-        self.ownership(req.input)
+        self.ownership(&req.input)
     }
 
     async fn put_bucket_ownership_controls(
         &self,
         req: S3Request<PutBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<PutBucketOwnershipControlsOutput>> {
-        self.set_ownership(req.input)
+        self.set_ownership(&req.input)
     }
 
     async fn get_bucket_policy_status(
         &self,
         req: S3Request<GetBucketPolicyStatusInput>,
     ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
-        self.policy_status(req.input)
+        self.policy_status(&req.input)
     }
 
     async fn get_bucket_request_payment(
         &self,
         req: S3Request<GetBucketRequestPaymentInput>,
     ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
-        self.request_payment(req.input)
+        self.request_payment(&req.input)
     }
 
     async fn get_bucket_logging(&self, req: S3Request<GetBucketLoggingInput>) -> S3Result<S3Response<GetBucketLoggingOutput>> {
-        self.logging(req.input)
+        self.logging(&req.input)
     }
 
     async fn get_bucket_notification_configuration(
         &self,
         req: S3Request<GetBucketNotificationConfigurationInput>,
     ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
-        self.notifications(req.input)
+        self.notifications(&req.input)
     }
 
     async fn get_bucket_accelerate_configuration(
         &self,
         req: S3Request<GetBucketAccelerateConfigurationInput>,
     ) -> S3Result<S3Response<GetBucketAccelerateConfigurationOutput>> {
-        self.acceleration(req.input)
+        self.acceleration(&req.input)
     }
 
     async fn get_bucket_cors(&self, req: S3Request<GetBucketCorsInput>) -> S3Result<S3Response<GetBucketCorsOutput>> {
-        self.cors(req.input)
+        self.cors(&req.input)
     }
 
     async fn get_bucket_lifecycle_configuration(
         &self,
         req: S3Request<GetBucketLifecycleConfigurationInput>,
     ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
-        self.lifecycle(req.input)
+        self.lifecycle(&req.input)
     }
 
     async fn get_bucket_replication(
         &self,
         req: S3Request<GetBucketReplicationInput>,
     ) -> S3Result<S3Response<GetBucketReplicationOutput>> {
-        self.replication(req.input)
+        self.replication(&req.input)
     }
 
     async fn get_bucket_website(&self, req: S3Request<GetBucketWebsiteInput>) -> S3Result<S3Response<GetBucketWebsiteOutput>> {
-        self.website(req.input)
+        self.website(&req.input)
     }
 
     async fn get_object_lock_configuration(
         &self,
         req: S3Request<GetObjectLockConfigurationInput>,
     ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
-        self.object_lock(req.input)
+        self.object_lock(&req.input)
     }
 
     async fn get_object_retention(
         &self,
         req: S3Request<GetObjectRetentionInput>,
     ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
-        self.retention(req.input)
+        self.retention(&req.input)
     }
 
     async fn get_object_legal_hold(
         &self,
         req: S3Request<GetObjectLegalHoldInput>,
     ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
-        self.legal_hold(req.input)
+        self.legal_hold(&req.input)
     }
 
     async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {

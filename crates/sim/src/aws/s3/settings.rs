@@ -78,7 +78,7 @@ impl Objects {
         kept.map_err(|NotKept| S3Error::new(S3ErrorCode::InternalError))
     }
 
-    pub(super) fn bucket_tags(&self, input: GetBucketTaggingInput) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+    pub(super) fn bucket_tags(&self, input: &GetBucketTaggingInput) -> S3Result<S3Response<GetBucketTaggingOutput>> {
         self.store.bucket(&input.bucket)?;
         match self.sim.state.get().bucket_tags.get(&input.bucket) {
             Some(tags) => Ok(S3Response::new(GetBucketTaggingOutput { tag_set: tags::wire(tags) })),
@@ -104,7 +104,7 @@ impl Objects {
         self.keep_tags(bucket, None)
     }
 
-    pub(super) fn bucket_acl(&self, input: GetBucketAclInput) -> S3Result<S3Response<GetBucketAclOutput>> {
+    pub(super) fn bucket_acl(&self, input: &GetBucketAclInput) -> S3Result<S3Response<GetBucketAclOutput>> {
         let output = GetBucketAclOutput { grants: Some(self.owners_grant()), owner: Some(self.owner()) };
         self.about(&input.bucket, output)
     }
@@ -115,29 +115,26 @@ impl Objects {
         Ok(S3Response::new(GetObjectAclOutput { grants, owner, ..Default::default() }))
     }
 
-    pub(super) fn set_bucket_acl(&self, input: PutBucketAclInput) -> S3Result<S3Response<PutBucketAclOutput>> {
+    pub(super) fn set_bucket_acl(&self, input: &PutBucketAclInput) -> S3Result<S3Response<PutBucketAclOutput>> {
         self.store.bucket(&input.bucket)?;
         Err(acls_are_off())
     }
 
-    pub(super) fn set_object_acl(&self, input: PutObjectAclInput) -> S3Result<S3Response<PutObjectAclOutput>> {
+    pub(super) fn set_object_acl(&self, input: &PutObjectAclInput) -> S3Result<S3Response<PutObjectAclOutput>> {
         self.store.object(&input.bucket, &input.key)?;
         Err(acls_are_off())
     }
 
-    pub(super) fn encryption(&self, input: GetBucketEncryptionInput) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
+    pub(super) fn encryption(&self, input: &GetBucketEncryptionInput) -> S3Result<S3Response<GetBucketEncryptionOutput>> {
         let default = ServerSideEncryptionByDefault { kms_master_key_id: None, sse_algorithm: encrypted() };
-        let rule = ServerSideEncryptionRule {
-            apply_server_side_encryption_by_default: Some(default),
-            bucket_key_enabled: Some(false),
-            ..Default::default()
-        };
+        let rule =
+            ServerSideEncryptionRule { apply_server_side_encryption_by_default: Some(default), bucket_key_enabled: Some(false) };
         let configuration = ServerSideEncryptionConfiguration { rules: vec![rule] };
         let output = GetBucketEncryptionOutput { server_side_encryption_configuration: Some(configuration) };
         self.about(&input.bucket, output)
     }
 
-    pub(super) fn set_encryption(&self, input: PutBucketEncryptionInput) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
+    pub(super) fn set_encryption(&self, input: &PutBucketEncryptionInput) -> S3Result<S3Response<PutBucketEncryptionOutput>> {
         self.store.bucket(&input.bucket)?;
         let rules = &input.server_side_encryption_configuration.rules;
         let defaults = rules.iter().filter_map(|rule| rule.apply_server_side_encryption_by_default.as_ref());
@@ -146,7 +143,7 @@ impl Objects {
         only(is_usual, PutBucketEncryptionOutput::default())
     }
 
-    pub(super) fn public_access(&self, input: GetPublicAccessBlockInput) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+    pub(super) fn public_access(&self, input: &GetPublicAccessBlockInput) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
         let closed = PublicAccessBlockConfiguration {
             block_public_acls: Some(true),
             block_public_policy: Some(true),
@@ -165,7 +162,7 @@ impl Objects {
 
     pub(super) fn ownership(
         &self,
-        input: GetBucketOwnershipControlsInput,
+        input: &GetBucketOwnershipControlsInput,
     ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
         let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
         let controls = OwnershipControls { rules: vec![OwnershipControlsRule { object_ownership }] };
@@ -174,7 +171,7 @@ impl Objects {
 
     pub(super) fn set_ownership(
         &self,
-        input: PutBucketOwnershipControlsInput,
+        input: &PutBucketOwnershipControlsInput,
     ) -> S3Result<S3Response<PutBucketOwnershipControlsOutput>> {
         self.store.bucket(&input.bucket)?;
         let mut rules = input.ownership_controls.rules.iter();
@@ -182,7 +179,7 @@ impl Objects {
         only(is_usual, PutBucketOwnershipControlsOutput::default())
     }
 
-    pub(super) fn policy_status(&self, input: GetBucketPolicyStatusInput) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
+    pub(super) fn policy_status(&self, input: &GetBucketPolicyStatusInput) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
         self.store.bucket(&input.bucket)?;
         let state = self.sim.state.get();
         let Some(policy) = state.bucket_policies.get(&input.bucket) else { return unset(S3ErrorCode::NoSuchBucketPolicy) };
@@ -192,67 +189,67 @@ impl Objects {
 
     pub(super) fn request_payment(
         &self,
-        input: GetBucketRequestPaymentInput,
+        input: &GetBucketRequestPaymentInput,
     ) -> S3Result<S3Response<GetBucketRequestPaymentOutput>> {
         let payer = Some(Payer::from_static(Payer::BUCKET_OWNER));
         self.about(&input.bucket, GetBucketRequestPaymentOutput { payer })
     }
 
-    pub(super) fn logging(&self, input: GetBucketLoggingInput) -> S3Result<S3Response<GetBucketLoggingOutput>> {
+    pub(super) fn logging(&self, input: &GetBucketLoggingInput) -> S3Result<S3Response<GetBucketLoggingOutput>> {
         self.about(&input.bucket, GetBucketLoggingOutput::default())
     }
 
     pub(super) fn notifications(
         &self,
-        input: GetBucketNotificationConfigurationInput,
+        input: &GetBucketNotificationConfigurationInput,
     ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
         self.about(&input.bucket, GetBucketNotificationConfigurationOutput::default())
     }
 
     pub(super) fn acceleration(
         &self,
-        input: GetBucketAccelerateConfigurationInput,
+        input: &GetBucketAccelerateConfigurationInput,
     ) -> S3Result<S3Response<GetBucketAccelerateConfigurationOutput>> {
         self.about(&input.bucket, GetBucketAccelerateConfigurationOutput::default())
     }
 
-    pub(super) fn cors(&self, input: GetBucketCorsInput) -> S3Result<S3Response<GetBucketCorsOutput>> {
+    pub(super) fn cors(&self, input: &GetBucketCorsInput) -> S3Result<S3Response<GetBucketCorsOutput>> {
         self.store.bucket(&input.bucket)?;
         unset(S3ErrorCode::NoSuchCORSConfiguration)
     }
 
     pub(super) fn lifecycle(
         &self,
-        input: GetBucketLifecycleConfigurationInput,
+        input: &GetBucketLifecycleConfigurationInput,
     ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
         self.store.bucket(&input.bucket)?;
         unset(S3ErrorCode::NoSuchLifecycleConfiguration)
     }
 
-    pub(super) fn replication(&self, input: GetBucketReplicationInput) -> S3Result<S3Response<GetBucketReplicationOutput>> {
+    pub(super) fn replication(&self, input: &GetBucketReplicationInput) -> S3Result<S3Response<GetBucketReplicationOutput>> {
         self.store.bucket(&input.bucket)?;
         unset(S3ErrorCode::ReplicationConfigurationNotFoundError)
     }
 
-    pub(super) fn website(&self, input: GetBucketWebsiteInput) -> S3Result<S3Response<GetBucketWebsiteOutput>> {
+    pub(super) fn website(&self, input: &GetBucketWebsiteInput) -> S3Result<S3Response<GetBucketWebsiteOutput>> {
         self.store.bucket(&input.bucket)?;
         unset(S3ErrorCode::NoSuchWebsiteConfiguration)
     }
 
     pub(super) fn object_lock(
         &self,
-        input: GetObjectLockConfigurationInput,
+        input: &GetObjectLockConfigurationInput,
     ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
         self.store.bucket(&input.bucket)?;
         unset(S3ErrorCode::ObjectLockConfigurationNotFoundError)
     }
 
-    pub(super) fn retention(&self, input: GetObjectRetentionInput) -> S3Result<S3Response<GetObjectRetentionOutput>> {
+    pub(super) fn retention(&self, input: &GetObjectRetentionInput) -> S3Result<S3Response<GetObjectRetentionOutput>> {
         self.store.object(&input.bucket, &input.key)?;
         Err(no_locks())
     }
 
-    pub(super) fn legal_hold(&self, input: GetObjectLegalHoldInput) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
+    pub(super) fn legal_hold(&self, input: &GetObjectLegalHoldInput) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
         self.store.object(&input.bucket, &input.key)?;
         Err(no_locks())
     }

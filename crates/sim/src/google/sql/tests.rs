@@ -38,7 +38,7 @@ fn columns_conditions_order_and_bounds() {
     gives("SELECT 1 AS one, 'a', TRUE", &json!([[1, "a", true]]).clone());
 }
 
-/// As BigQuery has it: a comparison with NULL is NULL, and what is not true is left out; NULL stands first.
+/// As `BigQuery` has it: a comparison with NULL is NULL, and what is not true is left out; NULL stands first.
 #[test]
 fn null_is_neither_true_nor_false_and_sorts_first() {
     gives("SELECT stop FROM t.lines WHERE NOT (minute = 10)", &json!([["Voss"], ["Oslo"]]));

@@ -180,7 +180,7 @@ async fn large_bodies_arrive_whole_and_leave_nothing_behind() {
     let drafts = || std::fs::read_dir(folder.path().join("storage/drafts")).unwrap().count();
     t.assign(id::BLOB_DATA_CONTRIBUTOR, &t.container("timetables"), &t.principal_id).await;
     let token = t.token().await;
-    let large: String = (0..150_000).map(|number| format!("line {number:08}\n")).collect();
+    let large = (0..150_000).fold(String::new(), |text, number| text + &format!("line {number:08}\n"));
     let url = t.blob_url("timetables", "large");
     let kind = ("x-ms-blob-type", "BlockBlob");
     let put = t.storage(&token, Method::PUT, &url, &[kind], &large).await;

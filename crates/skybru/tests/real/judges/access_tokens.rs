@@ -111,7 +111,7 @@ pub(super) const CASES: &[AccessCase] = &[
     case("nbf in half a minute", "", |a, _| a.claims["nbf"] = json!(now() + 30)),
     case("no nbf", "", |a, _| a.without("nbf")),
     case("no iat", "Azurite wants it; whether storage does cannot be seen, for Entra's tokens always have it", |a, _| {
-        a.without("iat")
+        a.without("iat");
     }),
     // Whom it is for.
     case("an identity without a role", ANY_PRINCIPAL, |a, _| a.claims["oid"] = "11111111-2222-4333-8444-555555555555".into()),
@@ -136,6 +136,6 @@ pub(super) const CASES: &[AccessCase] = &[
     // The request.
     case("the token without a scheme that is known", "", |a, _| a.scheme = "Token"),
     case("a version before bearer tokens", "Azurite is told here to look at no version, or it would refuse today's", |a, _| {
-        a.version = "2016-05-31"
+        a.version = "2016-05-31";
     }),
 ];

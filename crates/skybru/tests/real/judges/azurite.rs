@@ -41,7 +41,7 @@ impl Azurite {
             certificate_pem: certificate.pem(),
             child: command.spawn().unwrap(),
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "Azurite does not answer");
             std::thread::yield_now();
