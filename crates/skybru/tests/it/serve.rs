@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::server::{Server, client_settings, onboard, registry, run, settings};
-use crate::support::{free_ports, program, stderr, stdout};
+use crate::support::server::{Server, onboard, run, settings};
+use crate::support::{program, stderr, stdout};
 
 /// Claims of a token of the reader, verified by its issuer's key set.
 fn claims(folder: &Path) -> Value {
