@@ -151,7 +151,9 @@ fn a_transfer_that_takes_longer_than_its_credentials_live_ends_well_at_every_sto
                 (site, walk.begin(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
             })
             .collect();
-        children.iter().for_each(|(site, _)| site.dam.wait_until_full());
+        for (site, _) in &children {
+            site.dam.wait_until_full();
+        }
         // All that the credentials had, and a second.
         std::thread::park_timeout(Duration::from_secs(u64::from(LIFE) + 1));
         for (site, child) in children {
@@ -304,9 +306,10 @@ fn toml(lab: &Lab, sites: &[Site]) -> String {
                 )
             }
         };
-        text += &format!(
+        let target = format!(
             "\n[targets.{target}]\nclient = \"demo\"\nscope = \"{SCOPE}\"\nresource = \"{RESOURCE}\"\n[targets.{target}.{place}"
         );
+        text.push_str(&target);
     }
     text
 }
