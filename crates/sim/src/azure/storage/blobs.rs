@@ -202,12 +202,7 @@ fn put(call: &Call<'_>, container: &str, name: &str) -> Answered {
     if !request.header("x-ms-blob-type").is_some_and(|kind| kind.eq_ignore_ascii_case("BlockBlob")) {
         return Err(unsupported());
     }
-    let md5 = STANDARD.encode(request.body.md5());
-    let promised = request.header("content-md5").filter(|promised| *promised != md5);
-    if promised.is_some() {
-        let text = "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
-        return Err(AzureError::new("E-65", "Md5Mismatch", 400, text));
-    }
+    let md5 = check_md5(call)?;
     let mut item = new_item(call, container, name, old.as_deref(), request.body.len());
     if !item.headers.contains_key("content-type") {
         let given = request.header("content-type").unwrap_or("application/octet-stream");
@@ -219,7 +214,18 @@ fn put(call: &Call<'_>, container: &str, name: &str) -> Answered {
     let whole = call.sim.items.spool(&call.sim.guid());
     request.body.become_file(&whole).map_err(broken)?;
     call.sim.items.put(&call.space(container), name, item, Bytes::Draft(&whole)).map_err(broken)?;
+    super::blocks::forget_staged(call, container, name);
     Ok(answer)
+}
+
+/// The body's MD5, in base64; what the request promises must be the same.
+pub(super) fn check_md5(call: &Call<'_>) -> Result<String, AzureError> {
+    let md5 = STANDARD.encode(call.request.body.md5());
+    if call.request.header("content-md5").is_some_and(|promised| promised != md5) {
+        let text = "The MD5 value specified in the request did not match with the MD5 value calculated by the server.";
+        return Err(AzureError::new("E-65", "Md5Mismatch", 400, text));
+    }
+    Ok(md5)
 }
 
 /// The answer to a write.

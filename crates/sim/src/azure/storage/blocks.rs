@@ -1,25 +1,56 @@
 //! Blobs in blocks: staged one by one, in any order, and put together by a list of their ids.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use quick_xml::events::Event;
 use skybru_federation::azure::{AzureError, BlobOperation};
 
-use super::blobs::{may_write, new_item, written};
+use super::blobs::{check_md5, may_write, new_item, written};
 use super::conditions::{Wish, check};
 use super::items::Bytes;
 use super::{Answered, Call, broken};
 use crate::azure::wire::Answer;
+use crate::hex::hex;
 
 /// Azure's own limit.
 const MOST_BLOCKS: usize = 50_000;
 
-/// A block's draft; its name holds the id, so that the same id staged again replaces it.
-fn draft(call: &Call<'_>, container: &str, name: &str, id: &str) -> std::path::PathBuf {
-    call.sim.items.draft(&call.space(container), name, &format!("block\n{id}"))
+/// A staged block's file; its name is the id, so that the same id staged again replaces it.
+fn staged(call: &Call<'_>, container: &str, name: &str, id: &str) -> PathBuf {
+    call.sim.items.staged(&call.space(container), name).join(hex(id.as_bytes()))
+}
+
+/// The blocks that are staged for a blob: ids in order, each with its size. None when there are none.
+fn all_staged(call: &Call<'_>, container: &str, name: &str) -> Result<BTreeMap<String, u64>, AzureError> {
+    let mut blocks = BTreeMap::new();
+    let entries = match std::fs::read_dir(call.sim.items.staged(&call.space(container), name)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(blocks),
+        entries => entries.map_err(broken)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(broken)?;
+        if let Some(id) = entry.file_name().to_str().and_then(unhex) {
+            blocks.insert(id, entry.metadata().map_err(broken)?.len());
+        }
+    }
+    Ok(blocks)
+}
+
+/// The text that [`hex`] wrote down.
+fn unhex(text: &str) -> Option<String> {
+    let digits = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    String::from_utf8(digits.collect::<Option<Vec<u8>>>()?).ok()
+}
+
+/// A blob that is written whole, or from a list, keeps no staged blocks.
+pub(super) fn forget_staged(call: &Call<'_>, container: &str, name: &str) {
+    // There mostly are none; and if some stay, the next list merely names them again.
+    let _ = std::fs::remove_dir_all(call.sim.items.staged(&call.space(container), name));
 }
 
 pub(super) fn stage(call: &Call<'_>, container: &str, name: &str) -> Answered {
@@ -34,8 +65,13 @@ pub(super) fn stage(call: &Call<'_>, container: &str, name: &str) -> Answered {
         let text = "Value for one of the query parameters specified in the request URI is invalid.";
         return Err(AzureError::new("E-65", "InvalidQueryParameterValue", 400, text));
     }
-    call.request.body.become_file(&draft(call, container, name, &id)).map_err(broken)?;
-    Ok(Answer::empty(201).with("x-ms-request-server-encrypted", "true"))
+    let md5 = check_md5(call)?;
+    let file = staged(call, container, name, &id);
+    if let Some(folder) = file.parent() {
+        crate::files::create_private_folder(folder).map_err(broken)?;
+    }
+    call.request.body.become_file(&file).map_err(broken)?;
+    Ok(Answer::empty(201).with("content-md5", md5).with("x-ms-request-server-encrypted", "true"))
 }
 
 pub(super) fn commit(call: &Call<'_>, container: &str, name: &str) -> Answered {
@@ -55,7 +91,7 @@ pub(super) fn commit(call: &Call<'_>, container: &str, name: &str) -> Answered {
     let mut file = std::fs::File::create(&whole).map_err(broken)?;
     let (mut blocks, mut size) = (Vec::new(), 0);
     for (kind, id) in &wanted {
-        let staged = draft(call, container, name, id);
+        let staged = staged(call, container, name, id);
         let part = if kind != "Committed" && staged.is_file() {
             let mut part = std::fs::File::open(&staged).map_err(broken)?;
             std::io::copy(&mut part, &mut file).map_err(broken)?
@@ -78,23 +114,51 @@ pub(super) fn commit(call: &Call<'_>, container: &str, name: &str) -> Answered {
     super::paths::make_parents(call, container, name)?;
     let answer = written(&item, 201);
     call.sim.items.put(&space, name, item, Bytes::Draft(&whole)).map_err(broken)?;
-    for (_, id) in wanted {
-        let _ = std::fs::remove_file(draft(call, container, name, &id));
-    }
+    forget_staged(call, container, name);
     Ok(answer)
 }
 
-/// The committed blocks; staged ones are not listed.
+/// The blocks that make the blob, those that are staged, or both. A blob of which there are staged blocks only is there for this request,
+/// and for no other.
 pub(super) fn list(call: &Call<'_>, container: &str, name: &str) -> Answered {
     call.authorize_path(BlobOperation::ReadBlob, container, name)?;
-    let item = super::blobs::find(call, container, name)?;
-    check(call.request, Some(&item), Wish::Read)?;
-    let mut text = "<BlockList><CommittedBlocks>".to_owned();
-    for (id, size) in &item.blocks {
-        let _ = write!(text, "<Block><Name>{id}</Name><Size>{size}</Size></Block>");
+    let staged = all_staged(call, container, name)?;
+    let item = match super::blobs::find(call, container, name) {
+        Err(error) if staged.is_empty() => return Err(error),
+        found => found.ok(),
+    };
+    check(call.request, item.as_deref(), Wish::Read)?;
+    let (committed, uncommitted) = match call.request.query("blocklisttype").unwrap_or("committed") {
+        "committed" => (true, false),
+        "uncommitted" => (false, true),
+        "all" => (true, true),
+        _ => {
+            let text = "Value for one of the query parameters specified in the request URI is invalid.";
+            return Err(AzureError::new("E-65", "InvalidQueryParameterValue", 400, text));
+        }
+    };
+    let mut text = "<BlockList>".to_owned();
+    let mut part = |name: &str, blocks: &mut dyn Iterator<Item = (&String, &u64)>| {
+        let _ = write!(text, "<{name}>");
+        for (id, size) in blocks {
+            let _ = write!(text, "<Block><Name>{id}</Name><Size>{size}</Size></Block>");
+        }
+        let _ = write!(text, "</{name}>");
+    };
+    if committed {
+        let blocks = item.as_ref().map(|item| item.blocks.as_slice()).unwrap_or_default();
+        part("CommittedBlocks", &mut blocks.iter().map(|(id, size)| (id, size)));
     }
-    text.push_str("</CommittedBlocks><UncommittedBlocks /></BlockList>");
-    Ok(Answer::xml(200, &text).with("etag", &item.etag).with("x-ms-blob-content-length", item.size.to_string()))
+    if uncommitted {
+        part("UncommittedBlocks", &mut staged.iter());
+    }
+    text.push_str("</BlockList>");
+    let size = item.as_ref().map_or(0, |item| item.size);
+    let answer = Answer::xml(200, &text).with("x-ms-blob-content-length", size.to_string());
+    Ok(match item {
+        Some(item) => answer.with("etag", &item.etag),
+        None => answer,
+    })
 }
 
 /// `Latest`, `Committed` or `Uncommitted`, and the id.

@@ -129,10 +129,15 @@ impl Items {
         self.file(space, path, "bytes")
     }
 
-    /// A file of a name of its own, for bytes that belong to nobody yet: staged blocks, appended parts.
+    /// A file of a name of its own, for bytes that belong to nobody yet: appended parts.
     pub(crate) fn draft(&self, space: &str, path: &str, name: &str) -> PathBuf {
         let name = digest::digest(&digest::SHA256, format!("{space}\n{path}\n{name}").as_bytes());
         self.folder.join("drafts").join(hex(name.as_ref()))
+    }
+
+    /// The folder of the blocks that are staged for an item, and not yet part of it.
+    pub(crate) fn staged(&self, space: &str, path: &str) -> PathBuf {
+        self.draft(space, path, "blocks")
     }
 
     /// A file of this name for bytes that are being received.

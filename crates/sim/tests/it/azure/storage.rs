@@ -130,12 +130,27 @@ async fn blocks_are_put_together_in_the_order_of_the_list() {
         assert_eq!(t.storage(t.owner(), Method::PUT, &format!("{url}?comp=block&blockid={id}"), &[], body).await.status, 201);
     }
     assert_eq!(t.get(t.owner(), &url).await.status, 404, "nothing is there before the list");
+    let blocks = async |kind: &str| t.get(t.owner(), &format!("{url}?comp=blocklist{kind}")).await.text;
+    let list = |committed: &str, staged: &str| {
+        let of = |name: &str, ids: &str| {
+            let blocks: String = ids
+                .split_whitespace()
+                .fold(String::new(), |text, id| text + &format!("<Block><Name>{id}</Name><Size>3</Size></Block>"));
+            format!("<{name}>{blocks}</{name}>")
+        };
+        format!("<BlockList>{}{}</BlockList>", of("CommittedBlocks", committed), of("UncommittedBlocks", staged))
+    };
+    assert!(blocks("&blocklisttype=all").await.ends_with(&list("", "MQ== Mg==")), "{}", blocks("&blocklisttype=all").await);
+    assert!(blocks("&blocklisttype=uncommitted").await.contains("MQ==") && !blocks("").await.contains("MQ=="));
+    let (block, wrong) = (format!("{url}?comp=block&blockid=Mw%3D%3D"), ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA=="));
+    assert_eq!(t.storage(t.owner(), Method::PUT, &block, &[wrong], "x").await.code(), (400, "Md5Mismatch"));
     let commit = async |ids: &str| {
         let list = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>{ids}</BlockList>");
         t.storage(t.owner(), Method::PUT, &format!("{url}?comp=blocklist"), &[], &list).await
     };
     assert_eq!(commit("<Latest>MQ==</Latest><Latest>Mg==</Latest>").await.status, 201);
     assert_eq!(t.get(t.owner(), &url).await.text, "onetwo");
+    assert!(blocks("&blocklisttype=all").await.ends_with(&list("MQ== Mg==", "")), "what is not in the list is forgotten");
     assert_eq!(commit("<Committed>Mg==</Committed>").await.status, 201);
     assert_eq!(t.get(t.owner(), &url).await.text, "two");
     assert_eq!(commit("<Latest>Mw==</Latest>").await.code(), (400, "InvalidBlockList"));
