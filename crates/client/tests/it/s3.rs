@@ -217,7 +217,11 @@ async fn object(
                 return error(400, "EntityTooSmall", "no");
             }
             let tag = etag(&body);
-            inside.uploads.get_mut(upload).unwrap().1.insert(number, body.to_vec());
+            // A part may still be on its way when another has failed and the upload is given up.
+            let Some((_, parts)) = inside.uploads.get_mut(upload) else {
+                return error(404, "NoSuchUpload", "The specified upload does not exist.");
+            };
+            parts.insert(number, body.to_vec());
             [(header::ETAG, tag)].into_response()
         }
         ("POST", None) => {

@@ -257,7 +257,7 @@ fn the_cli_asks_about_buckets_objects_and_policies() {
     assert_eq!(tags.trim(), "TAGSET\torg\t1");
 
     // The simulator of policies agrees with what the consumer may then do.
-    let arn = format!("arn:aws:s3:::{bucket}/{key}");
+    let arn = format!("arn:aws:s3:::{bucket}/timetables/line-1.csv");
     let simulate =
         ["iam", "simulate-principal-policy", "--policy-source-arn", ROLE_ARN, "--resource-arns", &arn, "--action-names"];
     let decide = ["s3:GetObject", "s3:PutObject", "--query", "EvaluationResults[].EvalDecision", "--output", "text"];

@@ -63,6 +63,7 @@ impl Roads<'_> {
             ("AWS_ENDPOINT_URL", aws.to_owned()),
             ("AWS_ENDPOINT_URL_STS", aws.to_owned()),
             ("AWS_REGION", "eu-north-1".to_owned()),
+            ("GOOGLE_CLOUD_PROJECT", self.lab.get("/clouds/google/project").to_owned()),
             ("STORAGE_EMULATOR_HOST", self.lab.get("/clouds/google/endpoint").to_owned()),
             ("AZURE_STORAGE_BLOB_ENDPOINT", blob),
             ("SSL_CERT_FILE", ca.clone()),

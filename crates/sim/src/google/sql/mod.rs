@@ -106,11 +106,12 @@ impl Query {
         Ok(Self { table, items, is_distinct, filter, order, limit, offset })
     }
 
-    /// The rows of the answer, with their columns.
+    /// The rows of the answer, with their columns. A query of literals has one row, whatever the table holds.
     pub(crate) fn run(&self, table: &Table, parameters: &Parameters) -> Result<Table, ApiError> {
         let reader = Reader { table, parameters };
         let mut rows = Vec::new();
-        for row in &table.rows {
+        let literals = [Vec::new()];
+        for row in if self.table.is_some() { table.rows.as_slice() } else { &literals } {
             let keeps = self.filter.as_ref().map_or(Ok(Cell::Bool(true)), |filter| reader.cell(filter, row))?;
             match keeps {
                 Cell::Bool(true) => rows.push(row),

@@ -27,7 +27,8 @@ async function google() {
   const apiEndpoint = env.STORAGE_EMULATOR_HOST;
   // The emulator's variable would turn authentication off; the lab wants it.
   delete env.STORAGE_EMULATOR_HOST;
-  const storage = new Storage({ apiEndpoint, useAuthWithCustomEndpoint: true, retryOptions: { autoRetry: false } });
+  // Without a project the SDK asks Google itself which one a workload pool belongs to.
+  const storage = new Storage({ apiEndpoint, projectId: env.GOOGLE_CLOUD_PROJECT, useAuthWithCustomEndpoint: true, retryOptions: { autoRetry: false } });
   return storage.bucket(bucket).file(key).createReadStream();
 }
 

@@ -62,7 +62,7 @@ impl Desk<'_> {
     fn run(&self, asked: &Asked) -> Result<Table, ApiError> {
         let query = Query::parse(&asked.sql)?;
         let Some(names) = &query.table else {
-            return query.run(&Table { rows: vec![Vec::new()], ..Table::default() }, &asked.parameters);
+            return query.run(&Table::default(), &asked.parameters);
         };
         let (project, dataset, table) = match names.as_slice() {
             [table] => (None, asked.dataset.clone(), table),
