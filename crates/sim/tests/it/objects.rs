@@ -10,17 +10,9 @@ use super::sim::{AUDIENCE, Answer, Keys, TestSim};
 
 const USER: &str = "User: arn:aws:sts::123456789012:assumed-role/skyporten-role/917422575 is not authorized to perform:";
 
-async fn with_session() -> (TestSim, Keys) {
-    let issuer = TestIssuer::http().await;
-    let t = TestSim::start().await;
-    t.set_up(&issuer).await;
-    let keys = t.keys(&issuer).await;
-    (t, keys)
-}
-
 #[tokio::test]
 async fn an_object_outside_the_prefix_is_refused() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let text = format!(
         "{USER} s3:GetObject on resource: \"arn:aws:s3:::shared/out/b.csv\" because no identity-based policy allows the s3:GetObject action"
     );
@@ -42,7 +34,7 @@ async fn an_object_outside_the_prefix_is_refused() {
 
 #[tokio::test]
 async fn a_listing_is_judged_by_its_prefix() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let inside = t.s3(Some(&keys), "GET", "/shared?list-type=2&prefix=in%2F", b"").await;
     assert_eq!((inside.status, inside.text("Key").as_str()), (200, "in/a.csv"), "{}", inside.body);
     assert_eq!(inside.text("ETag"), "\"5d41402abc4b2a76b9719d911017c592\"", "MD5 of hello");
@@ -53,7 +45,7 @@ async fn a_listing_is_judged_by_its_prefix() {
 /// Whoever may not list does not learn which keys there are.
 #[tokio::test]
 async fn an_absent_key_is_told_only_to_those_who_may_list() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let root = t.root.clone();
     assert_eq!(t.s3(Some(&root), "GET", "/shared/in/none", b"").await.refusal().1, "NoSuchKey");
     assert_eq!(t.s3(Some(&keys), "GET", "/shared/in/none", b"").await.refusal().1, "AccessDenied");
@@ -61,7 +53,7 @@ async fn an_absent_key_is_told_only_to_those_who_may_list() {
 
 #[tokio::test]
 async fn wrong_keys_and_tokens_are_told_apart() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let get = async |keys: Option<&Keys>| -> Answer { t.s3(keys, "GET", "/shared/in/a.csv", b"").await };
     assert_eq!(get(None).await.refusal(), (403, "AccessDenied".to_owned(), "Access Denied".to_owned()));
     let tampered = Keys { token: keys.token.clone().map(|token| format!("{token}A")), ..keys.clone() };
@@ -82,7 +74,7 @@ async fn wrong_keys_and_tokens_are_told_apart() {
 
 #[tokio::test]
 async fn a_change_of_the_policies_counts_at_once() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     t.put_policy(&json!([{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shared/out/*"}])).await;
     assert_eq!(t.s3(Some(&keys), "GET", "/shared/in/a.csv", b"").await.status, 403);
     assert_eq!(t.s3(Some(&keys), "GET", "/shared/out/b.csv", b"").await.status, 200);
@@ -116,7 +108,7 @@ async fn a_80_policies_further_on_can_look_at_the_subject_and_at_no_other_claim(
 /// D-32: what stands at the bucket counts beside what stands at the role.
 #[tokio::test]
 async fn d_32_a_buckets_policy_lets_in_and_keeps_out() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let root = t.root.clone();
     let put = async |effect: &str| {
         let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": "s3:GetObject",
@@ -139,7 +131,7 @@ async fn d_32_a_buckets_policy_lets_in_and_keeps_out() {
 
 #[tokio::test]
 async fn a_copy_needs_both_ends() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let copy = async |source: &str| {
         let headers = [("x-amz-copy-source", source)];
         t.send(Some((&keys, "s3")), "PUT", "/shared/in/copy", &headers, b"").await.status
@@ -152,7 +144,7 @@ async fn a_copy_needs_both_ends() {
 
 #[tokio::test]
 async fn deleting_several_objects_is_judged_key_by_key() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let body = b"<Delete><Object><Key>in/a.csv</Key></Object><Object><Key>out/b.csv</Key></Object></Delete>";
     let answer = t.s3(Some(&keys), "POST", "/shared?delete=", body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -182,7 +174,7 @@ async fn keys_of_every_kind_are_kept_apart() {
 
 #[tokio::test]
 async fn ranges_conditions_and_checksums_hold() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let get = async |headers: &[(&str, &str)]| t.send(Some((&keys, "s3")), "GET", "/shared/in/a.csv", headers, b"").await;
     let part = get(&[("range", "bytes=1-3")]).await;
     assert_eq!((part.status, part.body.as_str()), (206, "ell"));

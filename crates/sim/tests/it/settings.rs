@@ -2,21 +2,11 @@
 
 use serde_json::json;
 
-use super::issuer::TestIssuer;
 use super::sim::{ACCOUNT, Keys, ROLE, TestSim};
-
-/// The account with its bucket `shared`, and a session whose role may read `in/` alone.
-async fn with_session() -> (TestSim, Keys) {
-    let issuer = TestIssuer::http().await;
-    let t = TestSim::start().await;
-    t.set_up(&issuer).await;
-    let keys = t.keys(&issuer).await;
-    (t, keys)
-}
 
 #[tokio::test]
 async fn a_bucket_is_as_aws_makes_them_today() {
-    let (t, _) = with_session().await;
+    let (t, _) = TestSim::with_session().await;
     for (setting, element, value) in [
         ("acl", "Permission", "FULL_CONTROL"),
         ("encryption", "SSEAlgorithm", "AES256"),
@@ -51,7 +41,7 @@ async fn a_bucket_is_as_aws_makes_them_today() {
 
 #[tokio::test]
 async fn each_setting_is_asked_for_with_a_permission_of_its_own() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     for (setting, action) in [
         ("acl", "s3:GetBucketAcl"),
         ("encryption", "s3:GetEncryptionConfiguration"),
@@ -72,7 +62,7 @@ async fn each_setting_is_asked_for_with_a_permission_of_its_own() {
 
 #[tokio::test]
 async fn lists_of_access_are_off_as_in_every_new_bucket() {
-    let (t, _) = with_session().await;
+    let (t, _) = TestSim::with_session().await;
     let refused = (400, "AccessControlListNotSupported".to_owned(), "The bucket does not allow ACLs".to_owned());
     let policy = b"<AccessControlPolicy xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Owner><ID>x</ID></Owner><AccessControlList/></AccessControlPolicy>";
     assert_eq!(t.s3(Some(&t.root), "PUT", "/shared?acl", policy).await.refusal(), refused);
@@ -82,7 +72,7 @@ async fn lists_of_access_are_off_as_in_every_new_bucket() {
 
 #[tokio::test]
 async fn tags_of_objects_and_buckets_are_kept_and_go_with_them() {
-    let (t, _) = with_session().await;
+    let (t, _) = TestSim::with_session().await;
     let tags = |pairs: &[(&str, &str)]| {
         let tags = pairs
             .iter()
@@ -107,7 +97,7 @@ async fn tags_of_objects_and_buckets_are_kept_and_go_with_them() {
 
 #[tokio::test]
 async fn a_bucket_without_versions_has_one_of_each_object_and_calls_it_null() {
-    let (t, _) = with_session().await;
+    let (t, _) = TestSim::with_session().await;
     let listed = t.s3(Some(&t.root), "GET", "/shared?versions&prefix=in%2F", b"").await;
     assert_eq!((listed.text("VersionId").as_str(), listed.text("IsLatest").as_str()), ("null", "true"), "{}", listed.body);
     assert_eq!(t.s3(Some(&t.root), "GET", "/shared/in/a.csv?versionId=null", b"").await.status, 200);
@@ -118,7 +108,7 @@ async fn a_bucket_without_versions_has_one_of_each_object_and_calls_it_null() {
 /// What the simulator of policies says is what S3 then does: one function decides both.
 #[tokio::test]
 async fn the_policy_simulator_says_what_s3_then_does() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let mut compared = 0;
     for statements in [
         json!([{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shared/in/*"}]),
@@ -154,7 +144,7 @@ async fn the_policy_simulator_says_what_s3_then_does() {
 
 #[tokio::test]
 async fn the_policy_simulator_names_statements_and_missing_keys() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     t.put_policy(&json!([{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::shared",
         "Condition": {"StringLike": {"s3:prefix": "in/*"}}}]))
         .await;
@@ -190,7 +180,7 @@ async fn the_policy_simulator_names_statements_and_missing_keys() {
 
 #[tokio::test]
 async fn the_account_tells_what_it_has_and_that_it_has_no_users() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let summary = t.iam("GetAccountSummary", &[]).await;
     assert!(summary.body.contains("<entry><key>Roles</key><value>1</value></entry>"), "{}", summary.body);
     for (action, list) in [("ListUsers", "Users"), ("ListGroups", "Groups"), ("ListInstanceProfiles", "InstanceProfiles")] {
@@ -208,7 +198,7 @@ async fn the_account_tells_what_it_has_and_that_it_has_no_users() {
 
 #[tokio::test]
 async fn the_accounts_own_session_may_all_in_s3_and_nothing_in_iam() {
-    let (t, keys) = with_session().await;
+    let (t, keys) = TestSim::with_session().await;
     let answer = t.sts(Some(&t.root), "GetSessionToken", &[("DurationSeconds", "900")]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let own =

@@ -98,6 +98,15 @@ impl TestSim {
         Self::start_with(|_| ()).await
     }
 
+    /// The account with its bucket `shared`, and a session whose role may read `in/` alone.
+    pub(crate) async fn with_session() -> (Self, Keys) {
+        let issuer = TestIssuer::http().await;
+        let t = Self::start().await;
+        t.set_up(&issuer).await;
+        let keys = t.keys(&issuer).await;
+        (t, keys)
+    }
+
     pub(crate) async fn start_with(change: impl FnOnce(&mut AwsSimOptions)) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
         let mut options = options(&clock);

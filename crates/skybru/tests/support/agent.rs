@@ -1,11 +1,11 @@
 //! A running agent, and questions to it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::io::Read as _;
+use std::process::{Child, Command};
 
 use serde_json::Value;
 
-use super::Lab;
+use super::{Lab, ready};
 
 /// Killed when dropped.
 pub(crate) struct Agent {
@@ -18,20 +18,7 @@ pub(crate) struct Agent {
 impl Agent {
     /// Runs `command`, which must print what `agent --json` does.
     pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut text = String::new();
-        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
-            let line = line.unwrap();
-            text.push_str(&line);
-            if line == "}" {
-                break;
-            }
-        }
-        let Ok(info) = serde_json::from_str(&text) else {
-            let mut errors = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("the agent did not start: {errors}");
-        };
+        let (child, info) = ready(&mut command);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { child, info, runtime: tokio::runtime::Runtime::new().unwrap(), client }
     }

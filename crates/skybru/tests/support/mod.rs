@@ -23,6 +23,25 @@ pub(crate) const RESOURCE: &str = "https://skyporten.example.no";
 pub(crate) const ROLE_ARN: &str = "arn:aws:iam::123456789012:role/skyporten-timetables";
 pub(crate) const SUBJECT: &str = "0192:310702641;fjordbuss:timetables.read";
 
+/// Starts what prints one JSON object when it is ready, and reads that.
+fn ready(command: &mut Command) -> (Child, Value) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
+        let line = line.unwrap();
+        text.push_str(&line);
+        if line == "}" {
+            break;
+        }
+    }
+    let Ok(info) = serde_json::from_str(&text) else {
+        let mut errors = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        panic!("{command:?} did not start: {errors}");
+    };
+    (child, info)
+}
+
 /// `skybru up`, killed when dropped.
 pub(crate) struct Lab {
     child: Child,
@@ -56,20 +75,7 @@ impl Lab {
     fn run(folder: &Path, port_base: u16, flags: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
         command.args(["up", "--json", "--data"]).arg(folder).args(["--port-base", &port_base.to_string()]).args(flags);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut text = String::new();
-        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
-            let line = line.unwrap();
-            text.push_str(&line);
-            if line == "}" {
-                break;
-            }
-        }
-        let Ok(info) = serde_json::from_str(&text) else {
-            let mut errors = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("the lab did not start: {errors}");
-        };
+        let (child, info) = ready(&mut command);
         Self { child, info, folder: folder.to_path_buf(), temporary: None }
     }
 

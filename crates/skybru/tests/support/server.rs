@@ -1,12 +1,12 @@
 //! `skybru issuer serve` as a process of its own, and the first registrations in it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use serde_json::Value;
 
-use super::{free_ports, program, stderr, stdout};
+use super::{free_ports, program, ready, stderr, stdout};
 
 /// A running server, killed when dropped.
 pub(crate) struct Server {
@@ -21,20 +21,7 @@ impl Server {
 
     /// Starts this command and waits until it is ready.
     pub(crate) fn begin(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut text = String::new();
-        for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
-            let line = line.unwrap();
-            text.push_str(&line);
-            if line == "}" {
-                break;
-            }
-        }
-        let Ok(info) = serde_json::from_str(&text) else {
-            let mut errors = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("the server did not start: {errors}");
-        };
+        let (child, info) = ready(&mut command);
         Self { child, info }
     }
 

@@ -17,6 +17,23 @@ use super::{Objects, tags};
 use crate::aws::caller::Caller;
 use crate::objects::{Attributes, NewObject, Object as Stored};
 
+/// What three kinds of requests say of an object in members of the same names, without a type for them in common.
+macro_rules! attributes_of {
+    ($input:ident, $tags:ident) => {
+        $crate::objects::Attributes {
+            content_type: $input.content_type,
+            content_encoding: $input.content_encoding,
+            content_disposition: $input.content_disposition,
+            content_language: $input.content_language,
+            cache_control: $input.cache_control,
+            storage_class: kept_class($input.storage_class),
+            metadata: $input.metadata.unwrap_or_default().into_iter().collect(),
+            tags: $tags,
+        }
+    };
+}
+pub(super) use attributes_of;
+
 /// How S3 keeps every object that does not ask for more.
 pub(super) fn encrypted() -> ServerSideEncryption {
     ServerSideEncryption::from_static(ServerSideEncryption::AES256)
@@ -102,16 +119,7 @@ impl Objects {
             size: received.size,
             etag: received.md5,
             modified: self.now(),
-            attributes: Attributes {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                storage_class: kept_class(input.storage_class),
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-                tags,
-            },
+            attributes: attributes_of!(input, tags),
             checksums: received.checksums,
         };
         let allowed = |old: Option<&Stored>| fits(input.if_match.as_ref(), old) && !met(input.if_none_match.as_ref(), old);
@@ -219,16 +227,7 @@ impl Objects {
             return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, text));
         }
         let attributes = if replace {
-            Attributes {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                storage_class: kept_class(input.storage_class),
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-                tags,
-            }
+            attributes_of!(input, tags)
         } else {
             Attributes { storage_class: kept_class(input.storage_class), tags, ..source.attributes }
         };

@@ -15,13 +15,13 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::Objects;
 use super::conditions::{fits, met};
 use super::listing::{encoder, limit};
-use super::objects::{check_asked, encrypted, kept_class};
+use super::objects::{attributes_of, check_asked, encrypted, kept_class};
 use super::operations::checksums;
 use super::transfer::{Promise, receive, send, timestamp};
 use crate::aws::caller::Caller;
 use crate::aws::names;
 use crate::hex::hex;
-use crate::objects::{Attributes, NewObject, Object as Stored, Upload};
+use crate::objects::{NewObject, Object as Stored, Upload};
 
 /// Every part but the last must have this size.
 const SMALLEST_PART: u64 = 5 * 1024 * 1024;
@@ -40,16 +40,7 @@ impl Objects {
             id: id.clone(),
             key: input.key.clone(),
             started: self.now(),
-            attributes: Attributes {
-                content_type: input.content_type,
-                content_encoding: input.content_encoding,
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                storage_class: kept_class(input.storage_class),
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-                tags,
-            },
+            attributes: attributes_of!(input, tags),
             parts: BTreeMap::new(),
         };
         self.store.create_upload(&input.bucket, upload)?;
