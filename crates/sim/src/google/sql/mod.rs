@@ -34,6 +34,9 @@ const LONGEST: usize = 16 * 1024;
 const MOST_TOKENS: usize = 400;
 /// How deep parentheses and the like may lie in one another.
 const DEEPEST: usize = 30;
+/// Stack for a query, in bytes. The parser calls itself through some ten functions for each level, and takes 70 KB for it when nothing is
+/// optimised: more than the two megabytes of a worker thread before it has counted to [`DEEPEST`].
+const ROOM: usize = 16 * 1024 * 1024;
 /// What an error says is understood.
 const UNDERSTOOD: &str = "The simulator reads one table: SELECT columns, literals, COUNT, SUM, MIN, MAX or AVG FROM table [WHERE …] \
                           [ORDER BY …] [LIMIT … [OFFSET …]], without joins, subqueries, grouping, arithmetic and functions.";
@@ -71,8 +74,13 @@ fn unsupported(what: &str) -> ApiError {
     invalid_query(format!("Unsupported: {what}. {UNDERSTOOD}"))
 }
 
+/// Does something with a query, reading it included, where it cannot run out of stack.
+pub(crate) fn with_room<T>(work: impl FnOnce() -> T) -> T {
+    stacker::grow(ROOM, work)
+}
+
 impl Query {
-    /// Reads the text.
+    /// Reads the text. Call it [`with_room`].
     pub(crate) fn parse(sql: &str) -> Result<Self, ApiError> {
         if sql.len() > LONGEST {
             return Err(unsupported(&format!("a query of {} bytes, more than {LONGEST}", sql.len())));

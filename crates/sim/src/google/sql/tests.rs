@@ -17,7 +17,7 @@ fn lines() -> Table {
 
 fn ask(sql: &str) -> Result<Value, ApiError> {
     let parameters = Parameters::from([("least".to_owned(), ("INT64".to_owned(), "10".to_owned()))]);
-    Ok(Query::parse(sql)?.run(&lines(), &parameters)?.rows.into())
+    with_room(|| Ok(Query::parse(sql)?.run(&lines(), &parameters)?.rows.into()))
 }
 
 #[track_caller]
@@ -122,5 +122,21 @@ fn a_query_of_many_levels_is_an_error_and_no_fall() {
         format!("SELECT {}1", "1+".repeat(100_000)),
     ] {
         assert!(ask(&sql).is_err(), "{}", sql.len());
+    }
+    // Not too long to be read: what stops these is their depth, or nothing need stop them. A thread of tests has as little stack as a worker.
+    for (sql, is_understood) in [
+        (format!("SELECT {}TRUE", "NOT ".repeat(190)), false),
+        (format!("SELECT {}1{}", "(".repeat(190), ")".repeat(190)), false),
+        (format!("SELECT {}1", "- ".repeat(190)), false),
+        (format!("SELECT * FROM t.lines WHERE {}TRUE", "(TRUE AND ".repeat(95)), false),
+        (format!("SELECT {}TRUE", "CASE WHEN ".repeat(95)), false),
+        (format!("SELECT {}1", "[".repeat(190)), false),
+        (format!("SELECT {}1", "(SELECT ".repeat(95)), false),
+        (format!("SELECT a{}", ".a".repeat(190)), false),
+        (format!("SELECT CAST(1 AS {}INT64", "ARRAY<".repeat(95)), false),
+        (format!("SELECT stop FROM t.lines WHERE {}TRUE", "TRUE AND ".repeat(190)), true),
+        (format!("SELECT stop FROM t.lines WHERE {}TRUE", "NOT ".repeat(10)), true),
+    ] {
+        assert_eq!(ask(&sql).is_ok(), is_understood, "{sql}");
     }
 }

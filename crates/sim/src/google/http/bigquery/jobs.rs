@@ -13,7 +13,7 @@ use super::tables::wants_whole_times;
 use super::{Desk, PAGE, RESULTS, not_found, paging};
 use crate::google::caller::On;
 use crate::google::datasets::Table;
-use crate::google::sql::{Parameters, Query, invalid_query};
+use crate::google::sql::{Parameters, Query, invalid_query, with_room};
 
 /// What is asked.
 #[derive(Serialize, Deserialize)]
@@ -60,6 +60,10 @@ impl Desk<'_> {
     /// Sees that the caller may read the table, and reads it. A job is no way around a list that was changed since: permission is looked
     /// up for every page.
     fn run(&self, asked: &Asked) -> Result<Table, ApiError> {
+        with_room(|| self.run_with_room(asked))
+    }
+
+    fn run_with_room(&self, asked: &Asked) -> Result<Table, ApiError> {
         let query = Query::parse(&asked.sql)?;
         let Some(names) = &query.table else {
             return query.run(&Table::default(), &asked.parameters);
