@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use quick_xml::events::Event;
+use serde::Deserialize;
 use skybru_federation::azure::{AzureError, BlobOperation};
 
 use super::blobs::{check_md5, may_write, new_item, written};
@@ -90,14 +90,17 @@ pub(super) fn commit(call: &Call<'_>, container: &str, name: &str) -> Answered {
     let whole = call.sim.items.draft(&space, name, "whole");
     let mut file = std::fs::File::create(&whole).map_err(broken)?;
     let (mut blocks, mut size) = (Vec::new(), 0);
-    for (kind, id) in &wanted {
+    for listed in &wanted {
+        let (id, in_staged, in_blob) = match listed {
+            Listed::Latest(id) => (id, true, true),
+            Listed::Committed(id) => (id, false, true),
+            Listed::Uncommitted(id) => (id, true, false),
+        };
         let staged = staged(call, container, name, id);
-        let part = if kind != "Committed" && staged.is_file() {
+        let part = if in_staged && staged.is_file() {
             let mut part = std::fs::File::open(&staged).map_err(broken)?;
             std::io::copy(&mut part, &mut file).map_err(broken)?
-        } else if kind != "Uncommitted"
-            && let Some((start, length)) = offset(id)
-        {
+        } else if in_blob && let Some((start, length)) = offset(id) {
             let mut part = std::fs::File::open(call.sim.items.bytes_of(&space, name)).map_err(broken)?;
             part.seek(SeekFrom::Start(start)).map_err(broken)?;
             std::io::copy(&mut part.take(length), &mut file).map_err(broken)?
@@ -161,26 +164,25 @@ pub(super) fn list(call: &Call<'_>, container: &str, name: &str) -> Answered {
     })
 }
 
-/// `Latest`, `Committed` or `Uncommitted`, and the id.
-fn read_list(body: &[u8]) -> Result<Vec<(String, String)>, AzureError> {
+/// One entry of a block list: where to look for the block, and its id.
+#[derive(Deserialize)]
+enum Listed {
+    Latest(String),
+    Committed(String),
+    Uncommitted(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "BlockList")]
+struct BlockList {
+    #[serde(rename = "$value", default)]
+    blocks: Vec<Listed>,
+}
+
+/// The entries in their order. Whatever else the document holds, or lacks, makes it none.
+fn read_list(body: &[u8]) -> Result<Vec<Listed>, AzureError> {
     let invalid = || AzureError::new("E-65", "InvalidXmlDocument", 400, "XML specified is not syntactically valid.");
     let text = std::str::from_utf8(body).map_err(|_| invalid())?;
-    let mut reader = quick_xml::Reader::from_str(text.trim_start_matches('\u{feff}'));
-    let (mut list, mut kind) = (Vec::new(), None);
-    loop {
-        match reader.read_event().map_err(|_| invalid())? {
-            Event::Start(start) => {
-                let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
-                kind = ["Latest", "Committed", "Uncommitted"].contains(&name.as_str()).then_some(name);
-            }
-            Event::Text(id) => {
-                if let Some(kind) = &kind {
-                    list.push((kind.clone(), id.decode().map_err(|_| invalid())?.trim().to_owned()));
-                }
-            }
-            Event::End(_) => kind = None,
-            Event::Eof => return Ok(list),
-            _ => {}
-        }
-    }
+    let list: BlockList = quick_xml::de::from_str(text.trim_start_matches('\u{feff}')).map_err(|_| invalid())?;
+    Ok(list.blocks)
 }

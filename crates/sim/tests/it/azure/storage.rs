@@ -154,6 +154,20 @@ async fn blocks_are_put_together_in_the_order_of_the_list() {
     assert_eq!(commit("<Committed>Mg==</Committed>").await.status, 201);
     assert_eq!(t.get(t.owner(), &url).await.text, "two");
     assert_eq!(commit("<Latest>Mw==</Latest>").await.code(), (400, "InvalidBlockList"));
+    // A document that is more or less than a list writes nothing: not an empty blob, and not the half that came.
+    let raw = async |text: &str| t.storage(t.owner(), Method::PUT, &format!("{url}?comp=blocklist"), &[], text).await;
+    for wrong in [
+        "<!DOCTYPE a [<!ENTITY b \"Mg==\">]><BlockList><Latest>&b;</Latest></BlockList>",
+        "<BlockList><Latest>Mg==</Latest>",
+        "<BlockList><Latest>Mg==",
+        "<BlockList><Newest>Mg==</Newest></BlockList>",
+        "<BlockList>Mg==</BlockList>",
+        "",
+    ] {
+        assert_eq!(raw(wrong).await.code(), (400, "InvalidXmlDocument"), "{wrong}");
+    }
+    assert_eq!(t.get(t.owner(), &url).await.text, "two");
+    assert_eq!(raw("<BlockList/>").await.status, 201, "an empty blob is what this asks for");
 }
 
 #[tokio::test]

@@ -27,7 +27,10 @@ struct Asked {
 impl Asked {
     /// From the body of `jobs.query`, or the part of `jobs.insert` about the query.
     fn of(query: &Value) -> Result<Self, ApiError> {
-        let sql = query["query"].as_str().ok_or_else(|| invalid_query("Only query jobs are simulated."))?.to_owned();
+        let sql = query["query"]
+            .as_str()
+            .ok_or_else(|| invalid_query("Expected the query as text in \"query\"; other jobs are not simulated."))?
+            .to_owned();
         let mut parameters = Parameters::new();
         for one in query["queryParameters"].as_array().into_iter().flatten() {
             let (kind, value) = (one["parameterType"]["type"].as_str(), one["parameterValue"]["value"].as_str());
